@@ -1,0 +1,3 @@
+from graphgrad.ops import *
+from graphgrad.public import *
+from graphgrad.calculus.gradient import grad

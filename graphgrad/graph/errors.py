@@ -1,0 +1,38 @@
+"""The errors a user meets: each is one sentence about the graph, never a trace from a library below."""
+
+from __future__ import annotations
+
+
+class GraphError(ValueError):
+    """Something about a graph is wrong; the message names the node, its formula, the shapes and the line."""
+
+
+class ShapeError(GraphError):
+    """The shapes of an operation's operands do not fit together."""
+
+
+class NamingError(GraphError):
+    """A name is unknown, used twice, or not one that a node can have."""
+
+
+class TextError(GraphError):
+    """The text form cannot be read; `line` and `column` (both from 1) say where."""
+
+    def __init__(self, message: str, line: int = 0, column: int = 0) -> None:
+        where = f"line {line}, column {column}: " if line else ""
+        super().__init__(where + message)
+        self.reason = message
+        self.line = line
+        self.column = column
+
+
+class GradientError(GraphError):
+    """A gradient was asked for that does not exist."""
+
+
+class DataError(GraphError):
+    """An array given to a compiled function is missing, of the wrong shape or kind, or not finite."""
+
+
+class NotFiniteWarning(UserWarning):
+    """A value is NaN; it is said here and passed through, never hidden."""

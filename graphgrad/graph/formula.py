@@ -1,0 +1,80 @@
+"""The index formula of an operation: `out[i, ...] = reduction over k, ... of body(a[...], b[...])`.
+
+It is the one description out of which the NumPy reference, the loops of the CPU, the CUDA kernels and the LaTeX in
+index notation come. Indices are affine in the axes (`2*i + q - 1`), with a guard where they can leave the array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Reduction = Literal["sum", "max", "min", "prod"]
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A running index and its extent; an extent of None is the length of the batch."""
+
+    name: str
+    extent: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An affine index: `sum of factor * axis, + offset`."""
+
+    terms: tuple[tuple[Axis, int], ...] = ()
+    offset: int = 0
+
+    @property
+    def axis(self) -> Axis | None:
+        """The axis if the index is just one axis."""
+        if len(self.terms) == 1 and self.offset == 0 and self.terms[0][1] == 1:
+            return self.terms[0][0]
+        return None
+
+    def range(self) -> tuple[int, int]:
+        """The smallest and the largest value that the index takes."""
+        low = high = self.offset
+        for axis, factor in self.terms:
+            assert axis.extent is not None
+            reach = factor * (axis.extent - 1)
+            low, high = low + min(reach, 0), high + max(reach, 0)
+        return low, high
+
+
+def at(*axes: Axis) -> tuple[Index, ...]:
+    """The plain indices `i, j, ...`."""
+    return tuple(Index(((axis, 1),)) for axis in axes)
+
+
+ZERO = Index()
+
+Body = Callable[..., Any]
+"""The scalar body: a function of one SymPy symbol for each read, traced when code or LaTeX is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """`out[axes] = reduction over (over) of body(reads)`; a body of None is the product of the reads."""
+
+    axes: tuple[Axis, ...]
+    reads: tuple[tuple[Index, ...], ...]
+    over: tuple[Axis, ...] = ()
+    reduction: Reduction | None = None
+    body: Body | None = field(default=None, compare=False)
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether every output element needs one element of each operand (nothing is summed)."""
+        return self.reduction is None
+
+
+NAMES = "ijklmpqr"
+
+
+def axes_of(shape: tuple[int, ...], names: str = NAMES) -> tuple[Axis, ...]:
+    """An axis for each extent of a shape, named i, j, k, ..."""
+    return tuple(Axis(name, extent) for name, extent in zip(names, shape, strict=False))

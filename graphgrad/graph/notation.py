@@ -1,0 +1,134 @@
+r"""Formulas of nodes in three styles: `latex`, `unicode` for pictures, and `text`, which can be parsed again.
+
+Each operation says once how it is written (a `Notation`); this module puts in the operands, with parentheses only
+where the operation binds tighter than its operand.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from graphgrad.graph.node import Node
+
+Style = Literal["latex", "unicode", "text"]
+
+_SIGN = re.compile(r"\w[⁰¹²³⁴-⁾₀-₎ᵀ\u20d7\u0300-\u036f]*")  # one letter with its scripts
+
+_SUPERSCRIPTED = re.compile(r"([^\^{}]*)\^\{([^{}]*)\}")
+
+SUM, PRODUCT, POWER, ATOM = range(4)
+"""How tightly a formula binds, from loosest to tightest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notation:
+    """How an operation is written: a template for each style, how tightly it binds, and what it asks of its operands.
+
+    `{0}` stands for the first operand, `{*}` for all of them separated by commas; `~` sets two operands side by side.
+    A fraction asks nothing of its operands in TeX, where a line separates them: `latex_operands`.
+    """
+
+    latex: str
+    unicode: str
+    text: str
+    binds: int = ATOM
+    operands: tuple[int, ...] = ()
+    latex_operands: tuple[int, ...] = ()
+
+
+def function(name: str, latex: str = "", unicode: str = "", options: str = "") -> Notation:
+    """The notation `f(a, b)`; `options` are the keyword arguments of the text form."""
+    tail = f", {options}" if options else ""
+    called = latex or r"\operatorname{%s}" % name.replace("_", r"\_")
+    return Notation(
+        called + r"\left({*}\right)",
+        f"{unicode or name}({{*}})",
+        f"{name}({{*}}{tail})",
+    )
+
+
+def number(value: float, style: Style = "text") -> str:
+    """A constant as it is read: `2`, `0.01`, `1e-12`."""
+    if math.isinf(value) or math.isnan(value):
+        word = {"latex": r"\infty", "unicode": "∞", "text": "inf"}[style] if math.isinf(value) else "nan"
+        return f"-{word}" if value < 0 else word
+    shown = str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+    if "e" in shown and style != "text":
+        mantissa, _, exponent = shown.partition("e")
+        if style == "latex":
+            return rf"{mantissa} \cdot 10^{{{int(exponent)}}}"
+        return f"{mantissa}e{int(exponent)}"
+    return shown.replace("-", "−") if style == "unicode" else shown
+
+
+def symbol(node: Node, style: Style) -> str | None:
+    """The node's own sign in a formula: its name, or its value for an unnamed constant; None for an unnamed step."""
+    if (named := node.graph.name_of(node)) is not None:
+        return {"latex": named.tex, "unicode": named.text, "text": named.ident}[style]
+    if node.kind == "constant":
+        return number(node.op.value, style)
+    return None
+
+
+def written(node: Node, style: Style = "text") -> str:
+    """The node as it stands in other formulas: by its name, else by its formula."""
+    return symbol(node, style) or formula(node, style)
+
+
+def formula(node: Node, style: Style = "text") -> str:
+    """The right side of the node's line: `W^{[0]} x`, `sigmoid(A)`."""
+    return _formula(node, style)[0]
+
+
+def equation(node: Node, style: Style = "text") -> str:
+    """The node's whole line: `A = W⁽⁰⁾x`; an input or a parameter is only its name."""
+    sign = symbol(node, style)
+    if not node.inputs:
+        value = number(node.op.value, style) if node.kind == "constant" else sign
+        return f"{sign} = {value}" if sign and sign != value else sign or formula(node, style)
+    return f"{sign} = {formula(node, style)}" if sign else formula(node, style)
+
+
+def _formula(node: Node, style: Style) -> tuple[str, int]:
+    if not node.inputs:
+        sign = symbol(node, style) or f"{node.op.name}()"
+        return sign, SUM if sign.startswith(("-", "−")) else ATOM
+    notation = node.op.notation(*(operand.type for operand in node.inputs))
+    asked = (style == "latex" and notation.latex_operands) or notation.operands or (SUM,) * len(node.inputs)
+    parts = [_operand(operand, least, style) for operand, least in zip(node.inputs, asked, strict=True)]
+    return fill(getattr(notation, style), parts), notation.binds
+
+
+def _operand(node: Node, least: int, style: Style) -> str:
+    sign = symbol(node, style)
+    shown, binds = (sign, ATOM) if sign is not None and node.kind != "constant" else _formula(node, style)
+    if sign is not None and sign.startswith("∂") and least == ATOM:
+        binds = PRODUCT
+    if binds >= least:
+        return shown
+    return rf"\left({shown}\right)" if style == "latex" else f"({shown})"
+
+
+def fill(template: str, parts: list[str]) -> str:
+    """Put the operands into a template; TeX braces around them stay."""
+    shown = template.replace("{*}", ", ".join(parts))
+    if "~" in template:
+        shown = shown.replace("~", "" if all(_SIGN.fullmatch(part) for part in parts) else " ")
+    for position, part in enumerate(parts):
+        shown = shown.replace(f"{{{position}}}", "\0%d\0" % position)
+    for position, part in enumerate(parts):
+        shown = _raised(shown, "\0%d\0" % position, part).replace("\0%d\0" % position, part)
+    return shown
+
+
+def _raised(template: str, slot: str, part: str) -> str:
+    """TeX takes one superscript only: `W^{[1]}` transposed is `W^{[1] \\top}`, other powers get braces."""
+    if f"{slot}^" not in template or "^" not in part:
+        return template
+    if part.endswith("}") and (scripted := _SUPERSCRIPTED.fullmatch(part)):
+        template = template.replace(slot + r"^{\top}", f"{scripted[1]}^{{{scripted[2]} \\top}}")
+    return template.replace(f"{slot}^", f"{{{slot}}}^")

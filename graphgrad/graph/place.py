@@ -1,0 +1,49 @@
+"""Where in the user's own code a node was written, so that an error can point there."""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import sys
+from dataclasses import dataclass
+from pathlib import PurePath
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of the user's file, or of a text that was parsed (`column` from 1, 0 where unknown)."""
+
+    file: str
+    line: int
+    column: int = 0
+
+    def __str__(self) -> str:
+        return f"{PurePath(self.file).name}:{self.line}"
+
+    @property
+    def target(self) -> str | None:
+        """The name that the line assigns to: `C` in `g.C = W1 @ g.B`, for an error raised before the name is known."""
+        return _target(linecache.getline(self.file, self.line))
+
+
+def _target(text: str) -> str | None:
+    try:
+        statement = ast.parse(text.strip()).body[0]
+    except (SyntaxError, IndexError, ValueError, RecursionError, MemoryError):
+        return None
+    if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
+        return None
+    match statement.targets[0]:
+        case ast.Attribute(attr=name) | ast.Name(id=name):
+            return name
+        case ast.Subscript(slice=ast.Constant(value=str(name))):
+            return name
+    return None
+
+
+def here() -> Place | None:
+    """The nearest line outside the package: the one that the user wrote."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "graphgrad":
+        frame = frame.f_back  # type: ignore[assignment]
+    return Place(frame.f_code.co_filename, frame.f_lineno) if frame is not None else None

@@ -1,0 +1,65 @@
+"""Every operation, one definition each, by family; importing this package fills the register of operations."""
+
+from graphgrad.ops.activations import relu, sigmoid, tanh
+from graphgrad.ops.arithmetic import (
+    abs_,
+    add,
+    divide,
+    exp,
+    expm1,
+    identity,
+    log,
+    log1p,
+    multiply,
+    negative,
+    power,
+    reciprocal,
+    sign,
+    sqrt,
+    square,
+    step,
+    subtract,
+)
+from graphgrad.ops.batch import batch_mean, batch_sum
+from graphgrad.ops.elementwise import Elementwise, elementwise
+from graphgrad.ops.linear import matmul, outer, transpose
+from graphgrad.ops.losses import binary_cross_entropy, binary_cross_entropy_with_logits, squared_error
+from graphgrad.ops.reductions import mean, sum_
+from graphgrad.ops.regularisers import l1, l2
+
+__all__ = [
+    "Elementwise",
+    "abs_",
+    "add",
+    "batch_mean",
+    "batch_sum",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "divide",
+    "elementwise",
+    "exp",
+    "expm1",
+    "identity",
+    "l1",
+    "l2",
+    "log",
+    "log1p",
+    "matmul",
+    "mean",
+    "multiply",
+    "negative",
+    "outer",
+    "power",
+    "reciprocal",
+    "relu",
+    "sigmoid",
+    "sign",
+    "sqrt",
+    "square",
+    "squared_error",
+    "step",
+    "subtract",
+    "sum_",
+    "tanh",
+    "transpose",
+]

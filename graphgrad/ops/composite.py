@@ -1,0 +1,53 @@
+"""Composite operations: one node in the picture, written out in simpler operations where it is computed.
+
+The gradient follows from the parts by the chain rule, unless the operation states a shorter one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from graphgrad.graph import Graph, Leaf, Misfit, Node, NoGradient, Notation, Operation, ShapeError, Type, function
+
+Rule = Callable[..., tuple[Node | NoGradient, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class Composite(Operation):
+    """`name(*inputs)` is `body(*inputs)`; `rule(gradient, output, *inputs)` may state its gradient."""
+
+    name: str
+    body: Callable[..., Node]
+    written: Notation | Callable[..., Notation] | None = None
+    rule: Rule | None = None
+
+    @property
+    def key(self) -> str:
+        return self.name
+
+    @property
+    def unfolds(self) -> bool:
+        return self.rule is None
+
+    def infer(self, *types: Type) -> Type:
+        scratch = Graph()
+        operands = [scratch.add(Leaf("operand", "input", type), (), type, None) for type in types]
+        try:
+            return self.body(*operands).type
+        except ShapeError:
+            told = " and ".join(f"{{{position}}} is {type}" for position, type in enumerate(types))
+            raise Misfit(f"{told}, which do not fit together") from None
+
+    def notation(self, *types: Type) -> Notation:
+        if self.written is None:
+            return function(self.name)
+        return self.written(*types) if callable(self.written) else self.written
+
+    def expand(self, *inputs: Node) -> Node:
+        with inputs[0].graph.derivation():
+            return self.body(*inputs)
+
+    def vjp(self, gradient: Node, output: Node, *inputs: Node) -> tuple[Node | NoGradient, ...]:
+        assert self.rule is not None
+        return self.rule(gradient, output, *inputs)
