@@ -63,7 +63,7 @@ def compute(
         result = _product(formula, axes, reads, operands)
         if result is None:
             result = _general(op, formula, axes, reads, operands, samples)
-        return np.ascontiguousarray(np.broadcast_to(result, shape), dtype)  # type: ignore[arg-type]
+        return np.array(np.broadcast_to(result, shape), dtype, order="C")  # type: ignore[arg-type]
 
 
 def _product(
