@@ -66,6 +66,16 @@ class Reduce(Operation):
             return plain
         return Notation(r"\sum {0}", "Σ {0}", plain.text, SUM, (PRODUCT,))
 
+    def expand(self, *inputs: Node) -> Node | None:
+        if self.name == "sum":
+            return None
+        (a,) = inputs
+        with a.graph.derivation():
+            return Reduce("sum", self.axis, self.keepdims)(a) * (1 / self._count(a.type))
+
+    def _count(self, a: Type) -> int:
+        return math.prod(a.shape[axis] for axis in self.axes(a))
+
     def formula(self, a: Type) -> Formula:
         reduced = self.axes(a)
         every = axes_of(a.shape)
@@ -75,16 +85,13 @@ class Reduce(Operation):
             ones = axes_of(tuple(1 for _ in reduced), "uvwxyzst")
             kept = dict(zip(reduced, ones, strict=True))
             out = tuple(kept.get(k, axis) for k, axis in enumerate(every))
-        if self.name == "mean":
-            count = math.prod(axis.extent or 1 for axis in over)
-            return Formula(out, (at(*every),), over, "sum", lambda value: value / count)
         return Formula(out, (at(*every),), over, "sum")
 
     def vjp(self, gradient: Node, output: Node, *inputs: Node) -> tuple[Node | NoGradient, ...]:
         (a,) = inputs
         axes = self.axes(a.type)
         if self.name == "mean":
-            gradient = gradient * (1 / math.prod(a.shape[axis] for axis in axes))
+            gradient = gradient * (1 / self._count(a.type))
         return (broadcast_to(gradient, a.shape, () if self.keepdims else axes),)
 
 

@@ -1,0 +1,1 @@
+"""From a graph to compiled code: program, rewrites, schedule, loops, printers, cache."""

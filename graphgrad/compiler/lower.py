@@ -1,0 +1,326 @@
+"""From a schedule to loops: names for everything, the layout of the memory, the statements of each nest."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import re
+from collections.abc import Iterable
+
+from graphgrad.compiler.loops import Argument, Combine, Comment, Let, Loop, Section, Statement, Step, Store
+from graphgrad.compiler.program import Instruction, Program
+from graphgrad.compiler.scalar import ATOM, FUNCTIONS, PRODUCT, Text, grouped, literal, source
+from graphgrad.compiler.schedule import Item, Nest, Schedule, Where, schedule, substitute
+from graphgrad.graph import Axis, Formula, Index, Node, formula
+from graphgrad.ops.batch import BatchSize
+from graphgrad.ops.symbolic import sp
+
+LOOP_NAMES = "ijklmpqrsuv"
+RESERVED = frozenset(
+    {*keyword.kwlist, *dir(builtins), *LOOP_NAMES, *FUNCTIONS.values()}
+    | {"N", "n", "memory", "real", "step", "call", "array_at", "njit", "np", "nan", "inf", "sqrt", "copysign", "results"}
+)
+IMPORTED = frozenset({*FUNCTIONS.values(), "sqrt", "copysign", "inf", "nan"})
+_START = {"sum": 0.0, "prod": 1.0, "max": float("-inf"), "min": float("inf")}
+
+
+def lower(
+    program: Program,
+    leaves: tuple[Node, ...],
+    title: str,
+    dtype: str,
+    results: tuple[Instruction, ...] = (),
+    returns: Instruction | None = None,
+) -> Step:
+    """The loops of a program; `leaves` are its arguments in order, `returns` is the scalar that the step returns."""
+    kept = frozenset(value for value in program.values.values() if value.inputs and value is not returns)
+    plan = schedule(program, kept)
+    layout = _Lowering(program, plan, kept, leaves, title, dtype, results, returns)
+    layout.statements()  # finds out which values are read across nests
+    return layout.finish()
+
+
+class _Names:
+    """Identifiers of the generated source: those of the nodes, made unique and kept off reserved words."""
+
+    def __init__(self) -> None:
+        self.taken: set[str] = set(RESERVED)
+
+    def unique(self, wanted: str) -> str:
+        safe = re.sub(r"\W+", "_", wanted, flags=re.ASCII).strip("_") or "step"
+        name, count = safe, 1
+        while name in self.taken:
+            name, count = f"{safe}_" if count == 1 else f"{safe}_{count}", count + 1
+        self.taken.add(name)
+        return name
+
+
+class _Lowering:
+    def __init__(
+        self,
+        program: Program,
+        plan: Schedule,
+        kept: frozenset[Instruction],
+        leaves: tuple[Node, ...],
+        title: str,
+        dtype: str,
+        results: tuple[Instruction, ...],
+        returns: Instruction | None,
+    ) -> None:
+        self.program, self.plan, self.kept, self.leaves = program, plan, kept, leaves
+        self.title, self.dtype, self.results, self.returns = title, dtype, results, returns
+        names = _Names()
+        self.leaf_names = {leaf: names.unique(leaf.op.name) for leaf in leaves}
+        self.array_names: dict[Instruction, str] = {}
+        for instruction in plan.items:
+            node = program.names.get(instruction)
+            label = node.name if node is not None else None
+            self.array_names[instruction] = names.unique(label.ident if label else instruction.op.name)
+        self.locals_taken = names
+        self.updated = {update.value: self.leaf_names[update.target] for update in program.updates}
+        self.local: dict[Instruction, str] = {}
+        for instruction, item in plan.items.items():
+            axes = "".join(LOOP_NAMES[k] for k in range(len(item.nest.axes)))
+            scope = axes or ("n" if instruction.type.per_sample else "")
+            stem = self.array_names[instruction]
+            self.local[instruction] = names.unique(f"{stem}_{scope}") if scope else stem
+        self.needed: set[Instruction] = set()
+        self.here: Nest | None = None
+        self.done: set[Instruction] = set()
+        self.functions: set[str] = set()
+
+    # -- statements ----------------------------------------------------------------------------------------------
+
+    def statements(self) -> list[list[Statement]]:
+        """The statements of all phases."""
+        phases = []
+        for number, nests in self.plan.phases.items():
+            body = [statement for nest in nests for statement in self._nest(nest)]
+            if number % 2:
+                scalars = [
+                    Let(self.local[item.instruction], literal(0.0, self.dtype)[0])
+                    for nest in nests
+                    for item in nest.items
+                    if item.over_samples and not item.nest.axes
+                ]
+                body = [*scalars, Loop("n", None, body), *self._store_sums(nests)]
+            phases.append(body)
+        return phases
+
+    def _store_sums(self, nests: list[Nest]) -> list[Statement]:
+        """Sums over the samples without axes are locals; those asked for are stored after the loop."""
+        return [
+            Store(self.array_names[item.instruction], (), self.local[item.instruction])
+            for nest in nests
+            for item in nest.items
+            if item.over_samples and not nest.axes and item.instruction in self.kept
+        ]
+
+    def _nest(self, nest: Nest) -> list[Statement]:
+        self.here, self.done = nest, set()
+        inner: list[Statement] = []
+        for item in nest.items:
+            inner.extend(self._item(item, nest))
+            self.done.add(item.instruction)
+        self.here = None
+        for position in reversed(range(len(nest.axes))):
+            inner = [Loop(LOOP_NAMES[position], nest.axes[position].extent, inner)]
+        return inner
+
+    def _item(self, item: Item, nest: Nest) -> list[Statement]:
+        instruction, name = item.instruction, self.local[item.instruction]
+        axes = tuple(Axis(LOOP_NAMES[k], axis.extent) for k, axis in enumerate(nest.axes))
+        over = tuple(
+            Axis(LOOP_NAMES[len(axes) + k], axis.extent)
+            for k, axis in enumerate(axis for axis in item.formula.over if not item.over_samples)
+        )
+        where = _at((*axes, *over))
+        value = self._body(instruction, item.formula, where, (*item.formula.axes, *_own(item)))
+        lines: list[Statement] = [Comment(self._comment(instruction))]
+        if item.over_samples:
+            if nest.axes:
+                self.needed.add(instruction)
+                lines.append(Store(self.array_names[instruction], _names(axes), value[0], add=True))
+            else:
+                lines.append(Combine(name, "sum", value[0]))
+            return lines
+        if item.formula.reduction is None:
+            lines.append(Let(name, value[0]))
+        else:
+            lines.append(Let(name, literal(_START[item.formula.reduction], self.dtype)[0]))
+            body: list[Statement] = [Combine(name, item.formula.reduction, value[0])]
+            for axis in reversed(over):
+                body = [Loop(axis.name, axis.extent, body)]
+            lines.extend(body)
+        if instruction in self.updated:
+            lines.append(Store(self.updated[instruction], _names(axes), name))
+        if instruction in self.needed or instruction in self.kept:
+            index = _names(axes)
+            if instruction.type.per_sample and instruction in self.full:
+                index = ("n", *index)
+            if instruction.type.shape or instruction.type.per_sample or instruction in self.kept:
+                lines.append(Store(self.array_names[instruction], index, name))
+        return lines
+
+    def _comment(self, instruction: Instruction) -> str:
+        node = self.program.names.get(instruction)
+        if node is None:
+            return f"{instruction.op.name} of {', '.join(self._short(operand) for operand in instruction.inputs)}"
+        return node.text() if node.inputs else formula(node, "unicode")
+
+    def _short(self, instruction: Instruction) -> str:
+        node = self.program.names.get(instruction, instruction.leaf)
+        if node is not None and node.name is not None:
+            return node.name.text
+        constant = instruction.constant
+        return repr(constant) if constant is not None else instruction.op.name
+
+    # -- values --------------------------------------------------------------------------------------------------
+
+    def _body(self, instruction: Instruction, formula: Formula, where: Where, axes: tuple[Axis, ...]) -> Text:
+        """The scalar body of an instruction where its axes take the values `where`."""
+        operands = [
+            self._value(operand, substitute(read, axes, where))
+            for operand, read in zip(instruction.inputs, formula.reads, strict=True)
+        ]
+        if formula.body is None:
+            if len(operands) == 1:
+                return operands[0]
+            return " * ".join(grouped(operand, PRODUCT) for operand in operands), PRODUCT
+        symbols = sp.symbols(f"operand:{len(operands)}", real=True)
+        expression = formula.body(*symbols)
+        text = source(expression, dict(zip(symbols, operands, strict=True)), self.dtype)
+        self.functions.update(set(re.findall(r"[a-z][a-z0-9]*", text[0])) & IMPORTED)
+        return text
+
+    def _value(self, instruction: Instruction, where: Where) -> Text:
+        """One element of an instruction's value."""
+        if (number := instruction.constant) is not None:
+            return literal(number, self.dtype)
+        if isinstance(instruction.op, BatchSize):
+            return "real(N)", ATOM
+        if instruction.leaf is not None:
+            sample = ("n",) if instruction.type.per_sample else ()
+            return _element(self.leaf_names[instruction.leaf], (*sample, *map(_index, where))), ATOM
+        if instruction in self.plan.inline:
+            formula = instruction.op.formula(*(operand.type for operand in instruction.inputs))
+            return self._body(instruction, formula, where, formula.axes)
+        item = self.plan.items[instruction]
+        if item.nest is self.here and instruction in self.done and where == _at(_canonical(item.nest)):
+            return self.local[instruction], ATOM
+        if not instruction.type.shape and (item.nest is not self.here) and self._in_scope(item):
+            return self.local[instruction], ATOM
+        self.needed.add(instruction)
+        sample = ("n",) if instruction.type.per_sample and instruction in self.full else ()
+        return _element(self.array_names[instruction], (*sample, *map(_index, where))), ATOM
+
+    def _in_scope(self, item: Item) -> bool:
+        """A scalar is a local of the function, or of the loop over the samples that its reader is in as well."""
+        if not item.instruction.type.per_sample:
+            return True
+        return self.here is not None and self.here in self.plan.phases[item.phase]
+
+    @property
+    def full(self) -> set[Instruction]:
+        """What needs an element for every sample: what is asked for, and what a later phase reads."""
+        if not hasattr(self, "_full"):
+            self._full = {i for i in self.plan.items if i.type.per_sample and (i in self.kept or self._crosses(i))}
+        return self._full
+
+    def _crosses(self, instruction: Instruction) -> bool:
+        mine = self.plan.items[instruction].phase
+        stack = [user for user in self._users(instruction)]
+        while stack:
+            user = stack.pop()
+            if user in self.plan.inline:
+                stack.extend(self._users(user))
+            elif self.plan.items[user].phase != mine:
+                return True
+        return False
+
+    def _users(self, instruction: Instruction) -> Iterable[Instruction]:
+        if not hasattr(self, "_used_by"):
+            self._used_by: dict[Instruction, list[Instruction]] = {}
+            for user in self.program.order:
+                for operand in user.inputs:
+                    self._used_by.setdefault(operand, []).append(user)
+        return self._used_by.get(instruction, [])
+
+    # -- layout --------------------------------------------------------------------------------------------------
+
+    def finish(self) -> Step:
+        """Lay out the memory and write the statements with what is known now."""
+        stored = [i for i in self.plan.items if i in self.kept or (i in self.needed and not self._is_local(i))]
+        sums = [i for i in stored if self.plan.items[i].over_samples and i.type.shape]
+        fixed = [i for i in stored if i not in self.full and i not in sums]
+        sections: dict[Instruction, Section] = {}
+        number = {instruction: k for k, instruction in enumerate(self.program.order)}
+        at = 0
+        for instruction in (*sums, *fixed):
+            name, type = self.array_names[instruction], instruction.type
+            sections[instruction] = Section(name, number[instruction], (at, 0), type.shape, False)
+            at += type.size
+        accumulators = sum(i.type.size for i in sums)
+        each = 0
+        for instruction in (i for i in stored if i in self.full):
+            name, type = self.array_names[instruction], instruction.type
+            sections[instruction] = Section(name, number[instruction], (at, each), type.shape, True)
+            each += type.size
+        arguments = tuple(Argument(self.leaf_names[leaf], leaf.shape, leaf.per_sample) for leaf in self.leaves)
+        phases = self.statements()
+        returned = None
+        if self.returns is not None:
+            self.here = None
+            returned = self._value(self.returns, ())[0]
+        return Step(
+            self.title,
+            arguments,
+            tuple(sections.values()),
+            accumulators,
+            (at, each),
+            phases,
+            [sections[i] if i in sections else self._value(i, _zeros(i))[0] for i in self.results],
+            returned,
+            bool(self.program.updates),
+            self.dtype,
+            frozenset(self.functions),
+        )
+
+    def _is_local(self, instruction: Instruction) -> bool:
+        return not instruction.type.shape and not instruction.type.per_sample
+
+
+def _zeros(instruction: Instruction) -> Where:
+    return tuple(Index() for _ in instruction.type.shape)
+
+
+def _canonical(nest: Nest) -> tuple[Axis, ...]:
+    return tuple(Axis(LOOP_NAMES[k], axis.extent) for k, axis in enumerate(nest.axes))
+
+
+def _own(item: Item) -> tuple[Axis, ...]:
+    return () if item.over_samples else item.formula.over
+
+
+def _at(axes: Iterable[Axis]) -> Where:
+    return tuple(Index(((axis, 1),)) for axis in axes)
+
+
+def _names(axes: tuple[Axis, ...]) -> tuple[str, ...]:
+    return tuple(axis.name for axis in axes)
+
+
+def _index(index: Index) -> str:
+    """An affine index as source."""
+    shown = ""
+    for axis, factor in index.terms:
+        part = axis.name if abs(factor) == 1 else f"{abs(factor)} * {axis.name}"
+        shown = f"{shown} {'-' if factor < 0 else '+'} {part}" if shown else f"{'-' * (factor < 0)}{part}"
+    if index.offset or not shown:
+        sign = "-" if index.offset < 0 else "+"
+        shown = f"{shown} {sign} {abs(index.offset)}" if shown else str(index.offset)
+    return shown
+
+
+def _element(array: str, index: tuple[str, ...]) -> str:
+    return f"{array}[{', '.join(index) or '()'}]"

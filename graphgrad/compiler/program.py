@@ -1,0 +1,155 @@
+"""What runs: instructions without names or order of their own, equal ones made once, each knowing its named nodes.
+
+A `Program` is made from nodes of a graph and rewritten; the graph itself never changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphgrad.graph import Leaf, Node, Operation, Type, ancestors, computed_from
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Instruction:
+    """One value to compute. Leaves carry the node that they stand for, or a constant."""
+
+    op: Any
+    inputs: tuple[Instruction, ...]
+    type: Type
+    leaf: Node | None = None
+
+    @property
+    def constant(self) -> float | None:
+        """The value of a constant, None for anything else."""
+        return self.op.value if isinstance(self.op, Leaf) and self.leaf is None else None
+
+    def __repr__(self) -> str:
+        return self.leaf.op.name if self.leaf is not None else f"{self.op.name}({', '.join(map(repr, self.inputs))})"
+
+
+class Builder:
+    """Makes instructions; the same operation on the same operands is made once."""
+
+    def __init__(self) -> None:
+        self._made: dict[Any, Instruction] = {}
+
+    def leaf(self, node: Node) -> Instruction:
+        """The instruction of an input, a parameter, a constant or the number of samples."""
+        if node.kind == "constant" and type(node.op) is Leaf:
+            return self.number(node.op.value)
+        key = node if node.kind != "constant" else type(node.op)
+        return self._once(key, Instruction(node.op, (), node.type, node))
+
+    def number(self, value: float) -> Instruction:
+        """A constant."""
+        return self._once((float, repr(value)), Instruction(Leaf("number", "constant", Type(), value), (), Type()))
+
+    def make(self, op: Operation, inputs: tuple[Instruction, ...]) -> Instruction:
+        """The instruction `op(inputs)`."""
+        key = (op, inputs)
+        found = self._made.get(key)
+        return found or self._once(key, Instruction(op, inputs, op.infer(*(operand.type for operand in inputs))))
+
+    def _once(self, key: Any, instruction: Instruction) -> Instruction:
+        return self._made.setdefault(key, instruction)
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """At the end of the step, a parameter (or the state of an optimiser) takes a new value."""
+
+    target: Node
+    value: Instruction
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """A rewrite that was applied: its name, its reason, and the line of the graph that it changed."""
+
+    rule: str
+    phase: str
+    line: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Program:
+    """The instructions for some nodes of a graph.
+
+    `values` says which instruction computes each node asked for, `names` which nodes an instruction stands for.
+    """
+
+    values: Mapping[Node, Instruction]
+    updates: tuple[Update, ...]
+    names: Mapping[Instruction, Node]
+    firings: tuple[Firing, ...] = ()
+
+    @property
+    def roots(self) -> tuple[Instruction, ...]:
+        return tuple(dict.fromkeys([*self.values.values(), *(update.value for update in self.updates)]))
+
+    @property
+    def order(self) -> list[Instruction]:
+        """All instructions that are needed, each after its operands."""
+        return in_order(self.roots)
+
+    def key(self) -> str:
+        """The program as text, the same in every process: what the kernel cache is keyed by."""
+        lines: list[str] = []
+        number: dict[Instruction, int] = {}
+        for instruction in self.order:
+            operands = " ".join(f"%{number[operand]}" for operand in instruction.inputs)
+            named = self.names.get(instruction)
+            what = f"{instruction.op.kind} {instruction.op!r}" if not instruction.inputs else instruction.op.key
+            title = named.text() if named is not None else ""
+            number[instruction] = len(number)
+            lines.append(f"%{number[instruction]} {what} {operands} : {instruction.type} {title}")
+        for node, instruction in self.values.items():
+            label = node.name
+            lines.append(f"value {label.ident if label else ''} {node.type} %{number[instruction]}")
+        lines += [f"update {u.target.op.name} %{number[u.value]}" for u in self.updates]
+        return "\n".join(lines)
+
+
+def in_order(roots: Iterable[Instruction]) -> list[Instruction]:
+    """The roots and what they need, each after its operands."""
+    order: list[Instruction] = []
+    seen: set[Instruction] = set()
+    stack = [(root, False) for root in reversed(list(roots))]
+    while stack:
+        instruction, done = stack.pop()
+        if done:
+            order.append(instruction)
+        elif instruction not in seen:
+            seen.add(instruction)
+            stack.append((instruction, True))
+            stack.extend((operand, False) for operand in reversed(instruction.inputs) if operand not in seen)
+    return order
+
+
+def program(nodes: Iterable[Node], updates: Mapping[Node, Node] | None = None) -> Program:
+    """The program that computes these nodes and sets these parameters, composite operations written out."""
+    asked = list(nodes)
+    updates = updates or {}
+    builder = Builder()
+    made: dict[Node, Instruction] = {}
+    for node in ancestors(*asked, *updates.values(), operands=computed_from):
+        expansion = node.graph.expansion(node)
+        if isinstance(node.op, Leaf):
+            made[node] = builder.leaf(node)
+        elif expansion is not None:
+            made[node] = made[expansion]
+        else:
+            made[node] = builder.make(node.op, tuple(made[operand] for operand in node.inputs))
+    names: dict[Instruction, Node] = {}
+    for node, instruction in made.items():
+        if node.name is not None and (instruction not in names or names[instruction].graph.is_derived(names[instruction])):
+            names.setdefault(instruction, node)
+    return Program(
+        {node: made[node] for node in asked},
+        tuple(Update(target, made[value]) for target, value in updates.items()),
+        names,
+    )

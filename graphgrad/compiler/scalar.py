@@ -1,0 +1,160 @@
+"""The body of one operation as Python source: a SymPy expression printed over the texts of its operands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from graphgrad.ops.symbolic import sp
+
+CHOICE, SUM, PRODUCT, UNARY, ATOM = range(5)
+"""How tightly a text binds, from loosest to tightest."""
+
+Text = tuple[str, int]
+"""A piece of source and how tightly it binds."""
+
+FUNCTIONS = {
+    "exp": "exp",
+    "log": "log",
+    "log1p": "log1p",
+    "expm1": "expm1",
+    "sin": "sin",
+    "cos": "cos",
+    "tan": "tan",
+    "asin": "asin",
+    "acos": "acos",
+    "atan": "atan",
+    "sinh": "sinh",
+    "cosh": "cosh",
+    "tanh": "tanh",
+    "asinh": "asinh",
+    "acosh": "acosh",
+    "atanh": "atanh",
+    "erf": "erf",
+    "floor": "floor",
+    "ceiling": "ceil",
+    "Abs": "fabs",
+}
+"""SymPy's functions by the name of the runtime's function that computes them."""
+
+_RELATIONS = {
+    "StrictGreaterThan": ">",
+    "GreaterThan": ">=",
+    "StrictLessThan": "<",
+    "LessThan": "<=",
+    "Equality": "==",
+    "Unequality": "!=",
+}
+
+
+def literal(value: float, dtype: str) -> Text:
+    """A number of the program's own precision, so that nothing is computed in another one."""
+    if value != value or value in (float("inf"), float("-inf")):
+        shown = {float("inf"): "inf", float("-inf"): "-inf"}.get(value, "nan")
+        return f"real({shown.lstrip('-')})" if shown[0] != "-" else f"-real({shown[1:]})", UNARY
+    shown = repr(float(value))
+    if dtype == "float64":
+        return shown, UNARY if shown.startswith("-") else ATOM
+    return f"real({shown})", ATOM
+
+
+def grouped(text: Text, least: int) -> str:
+    """The text, in parentheses where it binds more loosely than asked."""
+    return text[0] if text[1] >= least else f"({text[0]})"
+
+
+def source(expression: Any, operands: Mapping[Any, Text], dtype: str) -> Text:
+    """The expression as source, with a text for each of its symbols."""
+    return _Printer(operands, dtype).text(expression)
+
+
+class _Printer:
+    def __init__(self, operands: Mapping[Any, Text], dtype: str) -> None:
+        self.operands = operands
+        self.dtype = dtype
+
+    def text(self, e: Any) -> Text:
+        if e in self.operands:
+            return self.operands[e]
+        if e in (sp.true, sp.false):
+            return str(bool(e)), ATOM
+        if e.is_number:
+            return literal(float(e), self.dtype)
+        if e.is_Add:
+            return self._sum(e)
+        if e.is_Mul:
+            return self._product(e)
+        if e.is_Pow:
+            return self._power(e)
+        if e.is_Piecewise:
+            return self._choice(e)
+        kind = e.func.__name__
+        if kind in _RELATIONS:
+            left, right = (grouped(self.text(part), SUM) for part in e.args)
+            return f"{left} {_RELATIONS[kind]} {right}", CHOICE
+        if kind in ("And", "Or"):
+            joined = f" {kind.lower()} ".join(
+                grouped(self.text(part), SUM) if part.is_Relational is not True else self.text(part)[0]
+                for part in sorted(e.args, key=sp.default_sort_key)
+            )
+            return joined, CHOICE
+        if kind == "Not":
+            return f"not ({self.text(e.args[0])[0]})", CHOICE
+        if kind in ("Max", "Min"):
+            return self._extreme(e, ">" if kind == "Max" else "<")
+        if kind == "sign":
+            return f"copysign(real(1.0), {self.text(e.args[0])[0]})", ATOM
+        if kind not in FUNCTIONS:
+            raise ValueError(f"{kind} cannot be compiled: a formula may use {', '.join(FUNCTIONS)}")
+        return f"{FUNCTIONS[kind]}({', '.join(self.text(part)[0] for part in e.args)})", ATOM
+
+    def _sum(self, e: Any) -> Text:
+        shown = ""
+        for term in sorted(e.as_ordered_terms(), key=lambda term: term.could_extract_minus_sign()):
+            if term.could_extract_minus_sign():
+                part = grouped(self.text(-term), PRODUCT)
+                shown = f"{shown} - {part}" if shown else f"-{grouped(self.text(-term), UNARY)}"
+            else:
+                part = grouped(self.text(term), SUM)
+                shown = f"{shown} + {part}" if shown else part
+        return shown, SUM
+
+    def _product(self, e: Any) -> Text:
+        numerator, denominator = e.as_numer_denom() if _has_division(e) else (e, sp.S.One)
+        if denominator != 1:
+            return f"{grouped(self.text(numerator), PRODUCT)} / {grouped(self.text(denominator), UNARY)}", PRODUCT
+        coefficient, rest = e.as_coeff_Mul()
+        if coefficient == -1:
+            return f"-{grouped(self.text(rest), UNARY)}", UNARY
+        return " * ".join(grouped(self.text(factor), PRODUCT) for factor in e.as_ordered_factors()), PRODUCT
+
+    def _power(self, e: Any) -> Text:
+        base, exponent = e.base, e.exp
+        if exponent == -1:
+            return f"{literal(1.0, self.dtype)[0]} / {grouped(self.text(base), UNARY)}", PRODUCT
+        if exponent == sp.Rational(1, 2):
+            return f"sqrt({self.text(base)[0]})", ATOM
+        if exponent.is_Integer and 2 <= exponent <= 4:
+            return " * ".join([grouped(self.text(base), UNARY)] * int(exponent)), PRODUCT
+        if exponent.is_negative:
+            return f"{literal(1.0, self.dtype)[0]} / {grouped(self.text(base**-exponent), UNARY)}", PRODUCT
+        return f"{grouped(self.text(base), ATOM)} ** {grouped(self.text(exponent), ATOM)}", PRODUCT
+
+    def _choice(self, e: Any) -> Text:
+        *pieces, (last, _) = e.args
+        shown = grouped(self.text(last), SUM)
+        for value, condition in reversed(pieces):
+            shown = f"{grouped(self.text(value), SUM)} if {self.text(condition)[0]} else {shown}"
+        return shown, CHOICE
+
+    def _extreme(self, e: Any, sign: str) -> Text:
+        first, *others = (grouped(self.text(part), SUM) for part in e.args)
+        for other in others:
+            first = f"({first} if {first} {sign} {other} else {other})"
+        return first, ATOM
+
+
+def _has_division(e: Any) -> bool:
+    return any(factor.is_Pow and factor.exp.is_negative for factor in e.args) or any(
+        factor.is_Rational and factor.q != 1 and abs(factor.p) == 1 for factor in e.args
+    )

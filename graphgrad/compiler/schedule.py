@@ -1,0 +1,194 @@
+"""When and where each instruction runs: phases around the batch, and loop nests within a phase.
+
+A phase is either shared (once per step) or a loop over the samples, in which everything that belongs to one sample is
+computed while it is in the cache; a sum over the samples ends a phase for what depends on it. Within a phase,
+instructions over the same indices share one nest of loops as long as each reads its nest-mates at its own index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from graphgrad.compiler.program import Instruction, Program
+from graphgrad.graph import Axis, Formula, Index
+from graphgrad.ops.batch import SAMPLES
+
+LONGEST_TEXT = 6
+"""How many unnamed operations one line of source may hold."""
+
+Where = tuple[Index, ...]
+
+
+@dataclass(eq=False, slots=True)
+class Item:
+    """An instruction that has statements of its own, in the nest where it was placed."""
+
+    instruction: Instruction
+    formula: Formula
+    phase: int
+    nest: Nest
+
+    @property
+    def over_samples(self) -> bool:
+        """Whether it sums over the samples."""
+        return SAMPLES in self.formula.over
+
+
+@dataclass(eq=False, slots=True)
+class Nest:
+    """Loops over one index space, and the items computed in them, in order."""
+
+    axes: tuple[Axis, ...]
+    items: list[Item] = field(default_factory=list)
+
+    @property
+    def space(self) -> tuple[int | None, ...]:
+        return tuple(axis.extent for axis in self.axes)
+
+
+@dataclass(slots=True)
+class Schedule:
+    """The phases (even ones shared, odd ones over the samples), their nests, and what is written inline."""
+
+    phases: dict[int, list[Nest]]
+    items: Mapping[Instruction, Item]
+    inline: frozenset[Instruction]
+
+
+def formula_of(instruction: Instruction) -> Formula:
+    """The formula of an instruction for the types of its operands."""
+    return instruction.op.formula(*(operand.type for operand in instruction.inputs))  # type: ignore[no-any-return]
+
+
+def substitute(read: Where, axes: tuple[Axis, ...], where: Where) -> Where:
+    """The indices of a read when its axes take the values `where`."""
+    by_axis = dict(zip(axes, where, strict=True))
+
+    def one(index: Index) -> Index:
+        terms: dict[Axis, int] = {}
+        offset = index.offset
+        for axis, factor in index.terms:
+            target = by_axis.get(axis)
+            if target is None:
+                terms[axis] = terms.get(axis, 0) + factor
+                continue
+            offset += factor * target.offset
+            for inner, times in target.terms:
+                terms[inner] = terms.get(inner, 0) + factor * times
+        return Index(tuple((axis, factor) for axis, factor in terms.items() if factor), offset)
+
+    return tuple(one(index) for index in read)
+
+
+def schedule(program: Program, kept: frozenset[Instruction]) -> Schedule:
+    """Place the instructions of a program; `kept` ones must have statements of their own."""
+    return _Scheduler(program, kept).run()
+
+
+class _Scheduler:
+    def __init__(self, program: Program, kept: frozenset[Instruction]) -> None:
+        self.order = [instruction for instruction in program.order if instruction.inputs]
+        self.kept = kept | {update.value for update in program.updates}
+        self.updates = {update.value for update in program.updates}
+        self.names = program.names
+        self.formulas = {instruction: formula_of(instruction) for instruction in self.order}
+        self.users: dict[Instruction, list[Instruction]] = {}
+        for instruction in self.order:
+            for operand in instruction.inputs:
+                self.users.setdefault(operand, []).append(instruction)
+        self.inline: set[Instruction] = set()
+        self.weight: dict[Instruction, int] = {}
+        self.available: dict[Instruction, int] = {}
+        self.items: dict[Instruction, Item] = {}
+        self.phases: dict[int, list[Nest]] = {}
+
+    def run(self) -> Schedule:
+        for instruction in self.order:
+            if self._is_inline(instruction):
+                self.inline.add(instruction)
+        last = self._phases()
+        for instruction in self.order:
+            if instruction not in self.inline and instruction not in self.updates:
+                self._place(instruction, self.phase[instruction])
+        for instruction in self.order:
+            if instruction in self.updates:
+                self._place(instruction, last)
+        return Schedule(dict(sorted(self.phases.items())), self.items, frozenset(self.inline))
+
+    def _is_inline(self, instruction: Instruction) -> bool:
+        """Whether the value is written inside the lines that use it: moves of an index, and short unnamed steps."""
+        formula = self.formulas[instruction]
+        weight = 1 + sum(self.weight.get(operand, 0) for operand in instruction.inputs if operand in self.inline)
+        self.weight[instruction] = weight
+        if instruction in self.kept or not formula.pointwise:
+            return False
+        if formula.body is None:
+            return weight <= LONGEST_TEXT
+        users = self.users.get(instruction, [])
+        if len(users) != 1 or weight > LONGEST_TEXT:
+            return False
+        (user,) = users
+        if self.formulas[user].pointwise:
+            unnamed = instruction not in self.names
+            return unnamed and user.type == instruction.type and self.formulas[user].body is not None
+        return self._read_once(instruction, user)
+
+    def _read_once(self, instruction: Instruction, user: Instruction) -> bool:
+        """Whether a reduction reads every element exactly once."""
+        formula = self.formulas[user]
+        reads = [r for o, r in zip(user.inputs, formula.reads, strict=True) if o is instruction]
+        loops = {axis for axis in (*formula.axes, *formula.over) if axis is not SAMPLES}
+        return len(reads) == 1 and {index.axis for index in reads[0]} == loops
+
+    def _phases(self) -> int:
+        """The phase of every instruction, and the last shared phase, in which parameters are updated."""
+        self.phase: dict[Instruction, int] = {}
+        for instruction in self.order:
+            ready = max((self.available.get(operand, 0) for operand in instruction.inputs), default=0)
+            if instruction in self.inline:
+                self.available[instruction] = ready
+                continue
+            sums = SAMPLES in self.formulas[instruction].over
+            odd = sums or instruction.type.per_sample
+            phase = ready if ready % 2 == odd else ready + 1
+            self.phase[instruction] = phase
+            self.available[instruction] = phase + sums
+        last = max([*self.phase.values(), *self.available.values()], default=0)
+        return last + last % 2
+
+    def _place(self, instruction: Instruction, phase: int) -> None:
+        formula = self.formulas[instruction]
+        nests = self.phases.setdefault(phase, [])
+        space = tuple(axis.extent for axis in formula.axes)
+        reads = [
+            (self.items[operand], where)
+            for operand, where in self.resolved(instruction)
+            if operand in self.items and self.items[operand].phase == phase
+        ]
+        first = max((nests.index(item.nest) for item, _ in reads), default=0)
+        own = tuple(Index(((axis, 1),)) for axis in formula.axes)
+        for nest in nests[first:]:
+            at_own_index = all(where == own for item, where in reads if item.nest is nest)
+            if nest.space == space and at_own_index:
+                break
+        else:
+            nests.append(nest := Nest(formula.axes))
+        item = Item(instruction, formula, phase, nest)
+        nest.items.append(item)
+        self.items[instruction] = item
+
+    def resolved(self, instruction: Instruction) -> list[tuple[Instruction, Where]]:
+        """What the instruction reads and where, in its own axes, looking through what is written inline."""
+        found: list[tuple[Instruction, Where]] = []
+        formula = self.formulas[instruction]
+        stack = list(zip(instruction.inputs, formula.reads, strict=True))
+        while stack:
+            operand, where = stack.pop()
+            if operand in self.inline:
+                inner = self.formulas[operand]
+                for deeper, read in zip(operand.inputs, inner.reads, strict=True):
+                    stack.append((deeper, substitute(read, inner.axes, where)))
+            else:
+                found.append((operand, where))
+        return found

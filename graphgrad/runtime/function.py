@@ -1,0 +1,311 @@
+"""The compiled function of a graph: called with arrays by name, it gives every named value and the gradients."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from graphgrad.calculus.gradient import per_sample_gradient
+from graphgrad.compiler import cache
+from graphgrad.compiler.cpu import print_step
+from graphgrad.compiler.lower import lower
+from graphgrad.compiler.program import Instruction, Program, program
+from graphgrad.compiler.rewrites import PHASES, rewrite
+from graphgrad.graph import DataError, Graph, GraphError, Leaf, NamingError, Node, ancestors
+from graphgrad.graph.data import Array, bind
+from graphgrad.ops.batch import BatchSize
+from graphgrad.ops.reference import compute
+
+TARGETS = ("numpy", "cpu")
+DTYPES = ("float32", "float64")
+Asked = str | Node | Iterable[str | Node]
+
+
+def compile(
+    graph: Graph,
+    outputs: Asked,
+    wrt: Asked = (),
+    *,
+    target: str = "cpu",
+    dtype: str = "float64",
+    rewrites: tuple[str, ...] = PHASES,
+) -> Function:
+    """The function that computes the outputs and the gradients of the first output.
+
+    `outputs` and `wrt` are nodes, by name or as they are; `wrt` may hold any node of the graph. Every named value on
+    the way to the outputs can be read from the result. One compile serves every number of samples.
+
+    target   "cpu": one step of Numba code, compiled once and kept in the kernel cache;
+             "numpy": the reference, one operation after the other.
+    dtype    "float64" or "float32".
+    rewrites the phases of rewriting; () computes every formula as it is written.
+
+    Raises GraphError for a name, a target or a dtype that does not exist, GradientError for a gradient that does not.
+
+    >>> import graphgrad as gg
+    >>> with gg.Graph() as g:
+    ...     x, w = gg.input("x", 2), gg.param("w", 2)
+    ...     g.y = gg.sigmoid(w @ x)
+    >>> f = gg.compile(g, "y", wrt="w", target="numpy")
+    >>> r = f(x=[0.0, 1.0], w=[1.0, 0.0])
+    >>> float(r["y"]), r.grad["w"].tolist()
+    (0.5, [0.0, 0.25])
+    """
+    if target not in TARGETS:
+        raise GraphError(f"{target!r} is no target: there are {', '.join(TARGETS)}")
+    if np.dtype(dtype).name not in DTYPES:
+        raise GraphError(f"{dtype!r} is no dtype to compile for: there are {', '.join(DTYPES)}")
+    asked, wanted = _nodes(graph, outputs), _nodes(graph, wrt)
+    if not asked:
+        raise GraphError(f"compile: name at least one output of {graph.title or 'the graph'!r}")
+    gradients = {node: per_sample_gradient(asked[0], node) for node in wanted}
+    return Function(graph, asked, gradients, target, np.dtype(dtype).name, tuple(rewrites))
+
+
+def _nodes(graph: Graph, asked: Asked) -> tuple[Node, ...]:
+    each = (asked,) if isinstance(asked, str | Node) else tuple(asked)
+    return tuple(dict.fromkeys(graph[one] for one in each))
+
+
+class Function:
+    """A compiled graph. `f(x=..., W0=...)` takes arrays by identifier and returns a `Result`.
+
+    An input takes an array (N, *shape) for N samples, or (*shape) for one, and then no result has a batch axis.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        outputs: tuple[Node, ...],
+        gradients: Mapping[Node, Node],
+        target: str,
+        dtype: str,
+        rewrites: tuple[str, ...],
+    ) -> None:
+        self.graph, self.outputs, self.gradients = graph, outputs, dict(gradients)
+        self.target, self.dtype, self.rewrites = target, np.dtype(dtype), rewrites
+        needed = ancestors(*outputs, *gradients.values())
+        on_the_way = set(needed)
+        named = [node for node in graph.nodes if node in on_the_way and node.name is not None]
+        self.leaves = tuple(node for node in graph.nodes if node in on_the_way and node.kind in ("input", "parameter"))
+        self.program: Program = rewrite(program([*outputs, *gradients.values(), *named]), rewrites)
+        self._idents = [leaf.op.name for leaf in self.leaves]
+        self._slots = [(leaf.op.name, leaf.shape, len(leaf.shape), leaf.per_sample) for leaf in self.leaves]
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        """The inputs and parameters that a call takes."""
+        return self.leaves
+
+    def __call__(self, **arrays: object) -> Result:
+        """Run on these arrays; DataError says in a sentence what does not fit."""
+        bound = self._as_given(arrays)
+        if bound is None:
+            by_node, samples, single = bind(self.leaves, arrays, self.dtype)
+            bound = [by_node[leaf] for leaf in self.leaves], samples or 1, single
+        values, samples, single = bound
+        if self.target == "numpy":
+            found = interpret(self.program, dict(zip(self.leaves, values, strict=True)), samples, self.dtype)
+            return Result(self, values, samples, single, found, None)
+        memory = self._memory(samples)
+        self._step(*[a if a.flags.carray else a.copy() for a in values], memory)
+        return Result(self, values, samples, single, None, memory)
+
+    def _as_given(self, arrays: Mapping[str, object]) -> tuple[list[Array], int, bool] | None:
+        """The arrays where they already are what the step takes; None where they must be looked at one by one."""
+        if len(arrays) != len(self._slots):
+            return None
+        values = []
+        samples, single = 0, False
+        for ident, shape, rank, per_sample in self._slots:
+            array = arrays.get(ident)
+            if type(array) is not np.ndarray or array.dtype is not self.dtype or not array.flags.carray:
+                return None
+            if per_sample:
+                one = array.ndim == rank
+                if one:
+                    array = array[None]
+                if array.shape[1:] != shape or (samples and (samples != len(array) or single is not one)):
+                    return None
+                samples, single = len(array), one
+            elif array.shape != shape:
+                return None
+            flat = array.ravel()
+            square = flat.dot(flat)
+            if square != square:
+                return None
+            values.append(array)
+        return (values, samples or 1, single) if samples or not any(s[3] for s in self._slots) else None
+
+    def _memory(self, samples: int) -> Array:
+        fixed, each = self._module[0].MEMORY
+        try:
+            return np.empty(fixed + each * samples, self.dtype)
+        except (MemoryError, ValueError):
+            need = (fixed + each * samples) * self.dtype.itemsize
+            raise DataError(
+                f"{samples:,} samples need {need / 2**30:,.1f} GiB for the values of {len(self.program.values)} nodes, "
+                "which is more than there is; give fewer samples at a time"
+            ) from None
+
+    # -- compiled ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _module(self) -> tuple[Any, str]:
+        return cache.load(f"{self.dtype.name}\n{self.program.key()}", self._generate)
+
+    def _generate(self) -> str:
+        wanted = [*self.outputs, *self.gradients.values()]
+        results = tuple(self.program.values[node] for node in wanted)
+        return print_step(lower(self.program, self.leaves, self.graph.title, self.dtype.name, results))
+
+    @cached_property
+    def _numbers(self) -> dict[Instruction, int]:
+        return {instruction: number for number, instruction in enumerate(self.program.order)}
+
+    @cached_property
+    def _step(self) -> Any:
+        return self._module[0].step
+
+    @property
+    def source(self) -> str:
+        """The generated source: readable, one comment for each node, and what really runs on the target cpu."""
+        return self._module[1]
+
+    @property
+    def njit(self) -> Any:
+        """The function for the caller's own `@njit` code: arrays by position in the order of `inputs`, with the batch
+        axis; returns the outputs, then the gradients, as a tuple."""
+        return self._module[0].call
+
+    def explain(self) -> str:
+        """What was rewritten and why, and how much memory a step takes."""
+        fixed, each = self._module[0].MEMORY
+        lines = [f"{self.graph.title or 'graph'}: {len(self.program.order)} instructions"]
+        lines += [f"{f.phase}: {f.rule} at {f.line} ({f.reason})" for f in self.program.firings]
+        lines.append(f"memory: {fixed} numbers and {each} for each sample, {self.dtype}")
+        return "\n".join(lines)
+
+    def bind(self, optimizer: Any = None, **parameters: object) -> Any:
+        """The training step with parameters, optimiser state and memory inside: `step(X, T)` returns the loss.
+
+        `parameters` are the initial arrays of all parameters; those that the function was compiled for (`wrt`) are
+        trained, the others stay. A loss per sample is summed over the samples, as in the lecture's objective.
+        """
+        from graphgrad.runtime.bound import BoundStep
+
+        return BoundStep(self, optimizer, parameters)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(str(node.name) for node in self.outputs)
+        return f"<compiled {shown} of {self.graph.title or 'graph'!r} for {self.target}, {self.dtype}>"
+
+
+def interpret(
+    program: Program, given: Mapping[Node, Array], samples: int, dtype: Any
+) -> dict[Instruction, Array]:
+    """The value of every instruction by the reference, one after the other."""
+    values: dict[Instruction, Array] = {}
+    for instruction in program.order:
+        if isinstance(instruction.op, BatchSize):
+            values[instruction] = np.asarray(samples, dtype)
+        elif isinstance(instruction.op, Leaf):
+            leaf = instruction.leaf
+            values[instruction] = np.asarray(instruction.op.value, dtype) if leaf is None else given[leaf]
+        else:
+            types = tuple(operand.type for operand in instruction.inputs)
+            operands = [values[operand] for operand in instruction.inputs]
+            values[instruction] = compute(instruction.op, types, operands, samples, dtype)
+    return values
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """The values of one call: `r["A"]` of any named node on the way, `r.grad["W0"]` of the gradients."""
+
+    function: Function
+    arguments: list[Array]
+    samples: int
+    single: bool
+    interpreted: dict[Instruction, Array] | None
+    memory: Array | None
+
+    def __getitem__(self, name: str | Node) -> Any:
+        node = self.function.graph[name]
+        if node not in self.function.program.values:
+            raise NamingError(f"{node.text()} is not on the way to {_listed(self.function.outputs)}: add it to the outputs")
+        return self._value(node)
+
+    @property
+    def grad(self) -> Gradients:
+        """The gradients of the first output, by name of what they are with respect to."""
+        return Gradients(self)
+
+    @property
+    def values(self) -> dict[Node, Any]:
+        """All named values, by node."""
+        gradients = set(self.function.gradients.values())
+        return {node: self._value(node) for node in self.function.program.values if node not in gradients}
+
+    @property
+    def gradients(self) -> dict[Node, Any]:
+        """All gradients, by the node that they are with respect to."""
+        return {wrt: self._value(gradient) for wrt, gradient in self.function.gradients.items()}
+
+    def _value(self, node: Node) -> Any:
+        instruction = self.function.program.values[node]
+        array = self._array(instruction)
+        if node.per_sample and not instruction.type.per_sample:
+            array = np.broadcast_to(array, (self.samples, *node.shape))
+        elif not instruction.type.shape and node.shape:
+            array = np.broadcast_to(array, node.shape)
+        return array[0] if self.single and node.per_sample else array
+
+    def _array(self, instruction: Instruction) -> Any:
+        if self.interpreted is not None:
+            return self.interpreted[instruction]
+        if instruction.leaf is not None:
+            if isinstance(instruction.op, BatchSize):
+                return self.function.dtype.type(self.samples)
+            return self.arguments[self.function.leaves.index(instruction.leaf)]
+        if instruction.constant is not None:
+            return self.function.dtype.type(instruction.constant)
+        start, each, shape, per_sample = self.function._module[0].SECTIONS[self.function._numbers[instruction]]
+        assert self.memory is not None
+        start += each * self.samples
+        if per_sample:
+            shape = (self.samples, *shape)
+        if not shape:
+            return self.memory[start]
+        return self.memory[start : start + math.prod(shape)].reshape(shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Gradients(Mapping[str, Any]):
+    """Gradients by the name of what they are with respect to."""
+
+    result: Result
+
+    def __getitem__(self, name: str | Node) -> Any:
+        function = self.result.function
+        node = function.graph[name]
+        if node not in function.gradients:
+            raise NamingError(
+                f"the gradient for {node.name} was not asked for: compile with wrt=[..., {str(node.name)!r}]"
+            )
+        return self.result._value(function.gradients[node])
+
+    def __iter__(self) -> Iterator[str]:
+        return (node.name.ident for node in self.result.function.gradients if node.name)
+
+    def __len__(self) -> int:
+        return len(self.result.function.gradients)
+
+
+def _listed(nodes: Iterable[Node]) -> str:
+    return ", ".join(str(node.name) for node in nodes)
