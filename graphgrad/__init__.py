@@ -1,3 +1,151 @@
-from graphgrad.ops import *
-from graphgrad.public import *
+"""graphgrad: symbolic computation graphs, their gradients as formulas, and compiled code for both.
+
+A network is written one named line at a time; every gradient is a node of the same graph; one step is compiled into
+readable Numba source.
+
+>>> import graphgrad as gg
+>>> with gg.Graph("one neuron") as g:
+...     x, t, w = gg.input("x", 2), gg.input("t"), gg.param("w", 2)
+...     g.y = gg.sigmoid(w @ x)
+...     g.l = gg.binary_cross_entropy(g.y, t)
+>>> print(gg.grad(g.l, w).text())
+∂l/∂w = ∂l/∂A · x
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from graphgrad.calculus.gradient import grad
+from graphgrad.graph import (
+    DataError,
+    GradientError,
+    GraphError,
+    NamingError,
+    Node,
+    NotFiniteWarning,
+    ShapeError,
+    TextError,
+)
+from graphgrad.ops import (
+    abs_,
+    add,
+    batch_mean,
+    batch_sum,
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    divide,
+    elementwise,
+    exp,
+    expm1,
+    identity,
+    l1,
+    l2,
+    log,
+    log1p,
+    matmul,
+    mean,
+    multiply,
+    negative,
+    outer,
+    power,
+    reciprocal,
+    relu,
+    sigmoid,
+    sign,
+    sqrt,
+    square,
+    squared_error,
+    step,
+    subtract,
+    sum_,
+    tanh,
+    transpose,
+)
+from graphgrad.public import Graph, group, input, param
+
+if TYPE_CHECKING:
+    from graphgrad.runtime.function import Function, Result, compile
+    from graphgrad.training.fit import History, fit
+    from graphgrad.training.optimizers import SGD
+
+__version__ = "0.1.0"
+
+abs, sum = abs_, sum_
+
+_LATER = {
+    "Function": "graphgrad.runtime.function",
+    "History": "graphgrad.training.fit",
+    "Result": "graphgrad.runtime.function",
+    "SGD": "graphgrad.training.optimizers",
+    "compile": "graphgrad.runtime.function",
+    "fit": "graphgrad.training.fit",
+}
+"""What is imported when it is first used, since Numba comes with it."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), name)
+    raise AttributeError(f"module 'graphgrad' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+__all__ = [
+    "SGD",
+    "DataError",
+    "Function",
+    "GradientError",
+    "Graph",
+    "GraphError",
+    "History",
+    "NamingError",
+    "Node",
+    "NotFiniteWarning",
+    "Result",
+    "ShapeError",
+    "TextError",
+    "abs",
+    "add",
+    "batch_mean",
+    "batch_sum",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "compile",
+    "divide",
+    "elementwise",
+    "exp",
+    "expm1",
+    "fit",
+    "grad",
+    "group",
+    "identity",
+    "input",
+    "l1",
+    "l2",
+    "log",
+    "log1p",
+    "matmul",
+    "mean",
+    "multiply",
+    "negative",
+    "outer",
+    "param",
+    "power",
+    "reciprocal",
+    "relu",
+    "sigmoid",
+    "sign",
+    "sqrt",
+    "square",
+    "squared_error",
+    "step",
+    "subtract",
+    "sum",
+    "tanh",
+    "transpose",
+]

@@ -42,7 +42,7 @@ class _Printer:
             *self._table(),
             "",
             "",
-            f'@njit("{self._signature()}", cache=True, nogil=True, error_model="numpy", fastmath={{"contract"}})',
+            *self._decorator(),
         ]
         self._wrapped(f"def step({', '.join([*names, 'memory'])}):")
         self._emit(1, f'"""{self._promise()}"""')
@@ -129,6 +129,12 @@ class _Printer:
             ),
             "}",
         ]
+
+    def _decorator(self) -> list[str]:
+        options = 'cache=True, nogil=True, error_model="numpy", fastmath={"contract"}'
+        parts = textwrap.wrap(self._signature(), WIDTH - 6, break_long_words=False)
+        spaced = [part + " " for part in parts[:-1]] + parts[-1:]
+        return ["@njit(", *(f'    "{part}"' for part in spaced[:-1]), f'    "{spaced[-1]}",', f"    {options},", ")"]
 
     def _promise(self) -> str:
         if self.step.returns:

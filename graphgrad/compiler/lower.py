@@ -9,13 +9,13 @@ from collections.abc import Iterable
 
 from graphgrad.compiler.loops import Argument, Combine, Comment, Let, Loop, Section, Statement, Step, Store
 from graphgrad.compiler.program import Instruction, Program
-from graphgrad.compiler.scalar import ATOM, FUNCTIONS, PRODUCT, Text, grouped, literal, source
+from graphgrad.compiler.scalar import ATOM, FUNCTIONS, PRODUCT, UNARY, Text, grouped, literal, source
 from graphgrad.compiler.schedule import Item, Nest, Schedule, Where, schedule, substitute
-from graphgrad.graph import Axis, Formula, Index, Node, formula
+from graphgrad.graph import Axis, Formula, Index, Node
 from graphgrad.ops.batch import BatchSize
 from graphgrad.ops.symbolic import sp
 
-LOOP_NAMES = "ijklmpqrsuv"
+LOOP_NAMES = "ijkmpqruvcd"
 RESERVED = frozenset(
     {*keyword.kwlist, *dir(builtins), *LOOP_NAMES, *FUNCTIONS.values()}
     | {"N", "n", "memory", "real", "step", "call", "array_at", "njit", "np", "nan", "inf", "sqrt", "copysign", "results"}
@@ -164,16 +164,9 @@ class _Lowering:
 
     def _comment(self, instruction: Instruction) -> str:
         node = self.program.names.get(instruction)
-        if node is None:
-            return f"{instruction.op.name} of {', '.join(self._short(operand) for operand in instruction.inputs)}"
-        return node.text() if node.inputs else formula(node, "unicode")
-
-    def _short(self, instruction: Instruction) -> str:
-        node = self.program.names.get(instruction, instruction.leaf)
-        if node is not None and node.name is not None:
-            return node.name.text
-        constant = instruction.constant
-        return repr(constant) if constant is not None else instruction.op.name
+        line = node.text() if node is not None else instruction.op.name
+        rule = self.program.notes.get(instruction)
+        return f"{line}   [{rule}]" if rule else line
 
     # -- values --------------------------------------------------------------------------------------------------
 
@@ -186,7 +179,8 @@ class _Lowering:
         if formula.body is None:
             if len(operands) == 1:
                 return operands[0]
-            return " * ".join(grouped(operand, PRODUCT) for operand in operands), PRODUCT
+            first, *others = operands
+            return " * ".join([grouped(first, PRODUCT), *(grouped(other, UNARY) for other in others)]), PRODUCT
         symbols = sp.symbols(f"operand:{len(operands)}", real=True)
         expression = formula.body(*symbols)
         text = source(expression, dict(zip(symbols, operands, strict=True)), self.dtype)

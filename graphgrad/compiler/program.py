@@ -6,7 +6,7 @@ A `Program` is made from nodes of a graph and rewritten; the graph itself never 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from graphgrad.graph import Leaf, Node, Operation, Type, ancestors, computed_from
@@ -79,13 +79,15 @@ class Firing:
 class Program:
     """The instructions for some nodes of a graph.
 
-    `values` says which instruction computes each node asked for, `names` which nodes an instruction stands for.
+    `values` says which instruction computes each node asked for, `names` which node an instruction stands for (a named
+    one where there is one), `notes` which rewrite made it.
     """
 
     values: Mapping[Node, Instruction]
     updates: tuple[Update, ...]
     names: Mapping[Instruction, Node]
     firings: tuple[Firing, ...] = ()
+    notes: Mapping[Instruction, str] = field(default_factory=dict)
 
     @property
     def roots(self) -> tuple[Instruction, ...]:
@@ -146,8 +148,9 @@ def program(nodes: Iterable[Node], updates: Mapping[Node, Node] | None = None) -
             made[node] = builder.make(node.op, tuple(made[operand] for operand in node.inputs))
     names: dict[Instruction, Node] = {}
     for node, instruction in made.items():
-        if node.name is not None and (instruction not in names or names[instruction].graph.is_derived(names[instruction])):
-            names.setdefault(instruction, node)
+        known = names.get(instruction)
+        if known is None or (known.name is None and node.name is not None):
+            names[instruction] = node
     return Program(
         {node: made[node] for node in asked},
         tuple(Update(target, made[value]) for target, value in updates.items()),

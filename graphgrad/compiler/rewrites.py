@@ -107,6 +107,7 @@ class _Rewriter:
         self.phase = phase
         self.builder = Builder()
         self.firings: list[Firing] = []
+        self.notes: dict[Instruction, str] = {}
         self.rules: dict[Any, list[tuple[Identity, Node, Node]]] = {}
         for identity_ in IDENTITIES:
             if identity_.phase == phase:
@@ -122,13 +123,14 @@ class _Rewriter:
             new[old] = self._make(old.op, tuple(new[operand] for operand in old.inputs), old)
         names: dict[Instruction, Node] = {}
         for old, node in self.program.names.items():
-            if old in new:
-                names.setdefault(new[old], node)
+            if old in new and ((known := names.get(new[old])) is None or (known.name is None and node.name is not None)):
+                names[new[old]] = node
         return Program(
             {node: new[value] for node, value in self.program.values.items()},
             tuple(Update(update.target, new[update.value]) for update in self.program.updates),
             names,
             (*self.program.firings, *self.firings),
+            {**{new[old]: note for old, note in self.program.notes.items() if old in new}, **self.notes},
         )
 
     def _make(self, op: Any, inputs: tuple[Instruction, ...], old: Instruction) -> Instruction:
@@ -143,6 +145,8 @@ class _Rewriter:
                     result = self.builder.make(multiply, (factor, result))
                 if result.type == type:
                     self._record(rule.name, old, rule.reason)
+                    if self.phase == "stabilise":
+                        self.notes[result] = rule.name
                     return result
         return self.builder.make(op, inputs)
 

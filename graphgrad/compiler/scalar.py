@@ -115,7 +115,7 @@ class _Printer:
                 part = grouped(self.text(-term), PRODUCT)
                 shown = f"{shown} - {part}" if shown else f"-{grouped(self.text(-term), UNARY)}"
             else:
-                part = grouped(self.text(term), SUM)
+                part = grouped(self.text(term), PRODUCT if shown else SUM)
                 shown = f"{shown} + {part}" if shown else part
         return shown, SUM
 
@@ -126,7 +126,8 @@ class _Printer:
         coefficient, rest = e.as_coeff_Mul()
         if coefficient == -1:
             return f"-{grouped(self.text(rest), UNARY)}", UNARY
-        return " * ".join(grouped(self.text(factor), PRODUCT) for factor in e.as_ordered_factors()), PRODUCT
+        first, *others = (self.text(factor) for factor in e.as_ordered_factors())
+        return " * ".join([grouped(first, PRODUCT), *(grouped(other, UNARY) for other in others)]), PRODUCT
 
     def _power(self, e: Any) -> Text:
         base, exponent = e.base, e.exp

@@ -130,7 +130,8 @@ class _Scheduler:
             return False
         (user,) = users
         if self.formulas[user].pointwise:
-            unnamed = instruction not in self.names
+            node = self.names.get(instruction)
+            unnamed = node is None or node.name is None
             return unnamed and user.type == instruction.type and self.formulas[user].body is not None
         return self._read_once(instruction, user)
 
