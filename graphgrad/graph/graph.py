@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from graphgrad.graph.errors import GraphError, NamingError
-from graphgrad.graph.names import Name, gradient_name, letters, name
+from graphgrad.graph.letters import Letters
+from graphgrad.graph.names import Name, gradient_name, name
 from graphgrad.graph.node import Leaf, Node
 from graphgrad.graph.operation import FUNCTIONS, Operation
 from graphgrad.graph.place import Place, here
@@ -50,8 +51,8 @@ class Graph:
         set_private("_nodes", [])  # what the user wrote, in order
         set_private("_derived", {})  # gradients and other nodes that the engine wrote, in order
         set_private("_named", {})  # node -> Name, given by the user
-        set_private("_by_ident", {})  # identifier -> node, given by the user
-        set_private("_automatic", None)  # node -> Name of unnamed steps, made on demand
+        set_private("_by_form", {})  # any form of a name given by the user -> node
+        set_private("_letters", Letters(self._nodes, self._named, self._by_form))  # of the unnamed steps
         set_private("_gradients", {})  # node -> (of, wrt)
         set_private("_sweeps", {})  # of -> {wrt: gradient}, filled by the calculus
         set_private("_expansions", {})  # node of a composite operation -> the same in simpler operations
@@ -80,7 +81,6 @@ class Graph:
             self._derived[node] = None
         else:
             self._nodes.append(node)
-            super().__setattr__("_automatic", None)
         return node
 
     def leaf(self, kind: str, written: str, shape: tuple[object, ...], per_sample: bool) -> Node:
@@ -110,16 +110,17 @@ class Graph:
         return value
 
     def _claim(self, label: Name, place: Place | None) -> None:
-        if label.ident in self._by_ident:
-            first = self._by_ident[label.ident]
+        first = self._by_form.get(label.ident, self._by_form.get(label.tex))
+        if first is not None:
             at = f" ({first.place})" if first.place else ""
             again = f" at {place}" if place and not self._pending else ""
             raise NamingError(f"the name {label.tex} is used twice: {first.text()}{at} has it, it is given again{again}")
 
     def _give(self, node: Node, label: Name) -> None:
+        self._letters.give_way(node, label)
         self._named[node] = label
-        self._by_ident[label.ident] = node
-        super().__setattr__("_automatic", None)
+        for form in (label.ident, label.tex, label.text):
+            self._by_form.setdefault(form, node)
 
     def __setattr__(self, attribute: str, value: Any) -> None:
         if hasattr(type(self), attribute) or attribute.startswith("_"):
@@ -209,29 +210,17 @@ class Graph:
             return given
         if (pair := self._gradients.get(node)) is not None:
             of, wrt = (self.name_of(part) for part in pair)
-            assert of is not None and wrt is not None
-            return gradient_name(of, wrt)
-        if self._automatic is None:
-            super().__setattr__("_automatic", self._letters())
-        return self._automatic.get(node)
+            return gradient_name(of, wrt) if of and wrt else None
+        return self._letters.of(node)
 
     def given_name(self, node: Node) -> Name | None:
         """The name that the user gave, if any."""
         return self._named.get(node)
 
-    def _letters(self) -> dict[Node, Name]:
-        free = iter(letters(set(self._by_ident)))
-        number = 0
-        automatic = {}
-        for node in self._nodes:
-            if node.kind != "operation" or node in self._named:
-                continue
-            letter = next(free, None)
-            while letter is None:
-                number += 1
-                letter = f"A_{number}" if f"A_{number}" not in self._by_ident else None
-            automatic[node] = name(letter)
-        return automatic
+    def find(self, written: str) -> Node | None:
+        """The node of this name in any of its forms, or None."""
+        given = self._by_form.get(written)
+        return self._letters.find(written) if given is None else given
 
     def __getitem__(self, written: str | Node) -> Node:
         """The node of this name, in any of its forms: `g["W^{[0]}"]`, `g["W0"]`; a node of this graph is itself."""
@@ -239,13 +228,9 @@ class Graph:
             if written.graph is not self:
                 raise GraphError(f"{written!r} belongs to another graph ({written.graph.title!r})")
             return written
-        if (node := self._by_ident.get(written)) is not None:
-            return node
-        for node in self._nodes:
-            label = self.name_of(node)
-            if label and written in (label.ident, label.tex, label.text):
-                return node
-        raise NamingError(self._unknown(written))
+        if not isinstance(written, str) or (node := self.find(written)) is None:
+            raise NamingError(self._unknown(written))
+        return node
 
     def _unknown(self, written: object) -> str:
         import difflib
@@ -267,10 +252,7 @@ class Graph:
     def __contains__(self, written: object) -> bool:
         if isinstance(written, Node):
             return written.graph is self
-        try:
-            return isinstance(written, str) and self[written] is not None
-        except NamingError:
-            return False
+        return isinstance(written, str) and self.find(written) is not None
 
     def gradient_of(self, node: Node) -> tuple[Node, Node] | None:
         """What the node is the gradient of, as (of, wrt); None for any other node."""
@@ -345,7 +327,7 @@ class Graph:
         ident: dict[Node, str] = {}
         for position, node in enumerate(self._nodes):
             label = self.name_of(node)
-            ident[node] = label.ident if label else f"constant_{position}"
+            ident[node] = label.ident if label else f"constant {position}"
             result.add_node(
                 ident[node],
                 op=node.op.name if node.inputs else node.kind,

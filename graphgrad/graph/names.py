@@ -10,6 +10,7 @@ import keyword
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from string import ascii_uppercase
 
 from graphgrad.graph.errors import NamingError
 
@@ -32,6 +33,7 @@ _SUPERSCRIPT = str.maketrans(
     "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾⁽⁾ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻᵀ′*",
 )
 _SUBSCRIPT = str.maketrans("0123456789+-=()[]aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ")
+_SUBSCRIPT_DIGITS = "₀₁₂₃₄₅₆₇₈₉"
 
 LONGEST = 64
 
@@ -41,7 +43,7 @@ _GREEK_TEX = "|".join(sorted(GREEK, key=len, reverse=True))
 _ATOM = rf"(?:[A-Za-z][A-Za-z0-9]*|\\(?:{_GREEK_TEX}))"
 _TEX = re.compile(
     rf"(?:\\(?P<mark>{'|'.join((*_ACCENTS, *_FONTS))})\{{(?P<marked>{_ATOM})\}}|(?P<plain>{_ATOM}))"
-    rf"(?P<scripts>(?:[_^]{_SCRIPT}){{0,2}})"
+    rf"(?P<scripts>(?:_{_SCRIPT}(?:\^{_SCRIPT})?|\^{_SCRIPT}(?:_{_SCRIPT})?)?)"
 )
 
 
@@ -101,7 +103,7 @@ def _from_identifier(identifier: str, parameter: bool) -> Name:
             tex = tex.replace(f"_{{{number}}}", rf"_{{{number},{subscript}}}")
         else:
             tex += f"_{{{subscript}}}"
-        text += _script("_", tail)
+        text += _script("_", tail) if text[-1] not in _SUBSCRIPT_DIGITS else "," + _script("_", tail).removeprefix("_")
     return Name(tex, text, _safe(identifier))
 
 
@@ -120,7 +122,6 @@ def _from_tex(match: re.Match[str]) -> Name:
     return Name(match[0], text, _safe(identifier))
 
 
-@lru_cache(maxsize=4096)
 def name(written: str, *, parameter: bool = False) -> Name:
     r"""Read a name as the user wrote it: an identifier (`W0`), a Greek letter (`α`) or TeX (`W^{[0]}`, `\hat{y}`).
 
@@ -131,22 +132,34 @@ def name(written: str, *, parameter: bool = False) -> Name:
     >>> name(r"\hat{y}").ident
     'y_hat'
     """
-    written = _GREEK_LETTER.get(written, written)
-    if len(written) <= LONGEST and "__" not in written:
-        if _IDENTIFIER.fullmatch(written):
-            return _from_identifier(written, parameter)
-        if match := _TEX.fullmatch(written):
-            return _from_tex(match)
-    shown = written if len(written) <= 40 else written[:40] + "..."
+    if isinstance(written, str) and (label := _read(written, parameter)) is not None:
+        return label
+    shown = repr(written)
     raise NamingError(
-        f"{shown!r} cannot name a node: a name is a letter or word such as A, W0 or loss, a Greek letter, or TeX "
-        f"with one subscript and superscript such as W^{{[0]}}, of at most {LONGEST} characters"
+        f"{shown if len(shown) <= 42 else shown[:41] + '...'} cannot name a node: a name is a letter or word such as "
+        f"A, W0 or loss, a Greek letter, or TeX with one subscript and superscript such as W^{{[0]}}, of at most "
+        f"{LONGEST} characters"
     )
 
 
-def letters(taken: set[str]) -> list[str] | tuple[str, ...]:
-    """The capital letters that are still free, in order."""
-    return [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in taken]
+@lru_cache(maxsize=4096)
+def _read(written: str, parameter: bool) -> Name | None:
+    written = _GREEK_LETTER.get(written, written)
+    if len(written) > LONGEST or "__" in written:
+        return None
+    if _IDENTIFIER.fullmatch(written):
+        return _from_identifier(written, parameter)
+    match = _TEX.fullmatch(written)
+    return _from_tex(match) if match else None
+
+
+def letter(position: int) -> Name:
+    """The name of an unnamed step by its place among them: A, B, ..., Z, A_1, A_2, ...
+
+    >>> letter(0).tex, letter(26).tex
+    ('A', 'A_{1}')
+    """
+    return name(ascii_uppercase[position] if position < 26 else f"A_{position - 25}")
 
 
 def gradient_name(of: Name, wrt: Name) -> Name:

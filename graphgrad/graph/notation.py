@@ -115,7 +115,7 @@ def _operand(node: Node, least: int, style: Style) -> str:
 
 def fill(template: str, parts: list[str]) -> str:
     """Put the operands into a template; TeX braces around them stay."""
-    shown = template.replace("{*}", ", ".join(parts))
+    shown = template.replace("{*}", ", ".join(f"{{{position}}}" for position in range(len(parts))))
     if "~" in template:
         shown = shown.replace("~", "" if all(_SIGN.fullmatch(part) for part in parts) else " ")
     for position, part in enumerate(parts):
