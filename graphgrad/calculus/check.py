@@ -7,9 +7,10 @@ so a wrong rule shows at the first node behind it and not only at the parameters
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -43,7 +44,7 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The comparison of one gradient ∂of/∂node; the norms are those over the elements that were checked."""
+    """The comparison of one gradient ∂of/∂node; the norms are those over the elements that were judged."""
 
     node: Node
     shape: tuple[int, ...]
@@ -67,6 +68,10 @@ class Row:
         return sum(element.verdict == KINK for element in self.elements)
 
     @property
+    def _judged(self) -> list[Element]:
+        return [element for element in self.elements if element.position is not None and element.verdict != KINK]
+
+    @property
     def worst(self) -> Element | None:
         """The element with the largest error; None where nothing could be judged."""
         judged = [element for element in self.elements if element.verdict != KINK]
@@ -80,12 +85,12 @@ class Row:
     @property
     def analytic(self) -> float:
         """The norm of the derived gradient."""
-        return _norm(element.analytic for element in self.elements if element.position is not None)
+        return _norm(element.analytic for element in self._judged)
 
     @property
     def numeric(self) -> float:
         """The norm of the gradient by differences."""
-        return _norm(element.numeric for element in self.elements if element.position is not None)
+        return _norm(element.numeric for element in self._judged)
 
     @property
     def verdict(self) -> str:
@@ -149,12 +154,16 @@ class GradientCheck:
     @property
     def conclusion(self) -> str:
         """What came out, in a line."""
-        bad = [row for row in self.rows if row.verdict not in (AGREES, KINK, NO_GRADIENT)]
+        count = {verdict: sum(row.verdict == verdict for row in self.rows) for verdict in _FROM_BEST_TO_WORST}
         kinks = sum(row.kinks for row in self.rows)
-        said = f"; {kinks} at a kink, where there is no derivative to compare with" if kinks else ""
-        if not bad:
-            return f"All {len(self.rows)} gradients agree{said}."
-        return f"{len(bad)} of {len(self.rows)} gradients do not agree; the worst is {self.worst}{said}."
+        parts = [
+            f"{count[WRONG]} of {len(self.rows)} gradients wrong" if count[WRONG] else "",
+            f"{count[NOT_FINITE]} not finite" if count[NOT_FINITE] else "",
+            f"{count[UNDECIDED]} undecided, for the values are too rough for differences" if count[UNDECIDED] else "",
+            f"{kinks} element{'s' * (kinks > 1)} at a kink, where there is no derivative" if kinks else "",
+        ]
+        said = "; ".join(part for part in (f"all {len(self.rows)} gradients agree" if self.ok else "", *parts) if part)
+        return f"{said[:1].upper()}{said[1:]}.{'' if self.ok else f' The worst is {self.worst}.'}"
 
     def _table(self) -> list[tuple[str, ...]]:
         head = ("node", "shape", "checked", "largest relative error", "‖derived‖", "‖by differences‖", "verdict")
@@ -232,13 +241,10 @@ def _objective(graph: Graph, of: str | Node | None) -> Node:
     if len(scalars) == 1:
         return scalars[0]
     named = [node.name.ident for node in scalars if node.name]
-    which = f"has {len(scalars)}: {', '.join(named)}" if scalars else "has none"
+    which = f"{len(scalars)} scalar outputs, {', '.join(named)}" if named else "no scalar output"
     raise GradientError(
-        f"{graph.title or 'the graph'} {which} scalar output{'s' * (len(scalars) > 1)}, so say whose gradients "
-        f"are to be checked, as in check_gradients(of={(named or ['l'])[0]!r}, ...)"
-        if not scalars
-        else f"{graph.title or 'the graph'} has {len(scalars)} scalar outputs, {', '.join(named)}: say whose gradients "
-        f"are to be checked, as in check_gradients(of={named[0]!r}, ...)"
+        f"{graph.title or 'the graph'} has {which}: say whose gradients are to be checked, "
+        f"as in check_gradients(of={(named or ['l'])[0]!r}, ...)"
     )
 
 
@@ -256,15 +262,15 @@ class _Probe:
                 f"checked by differences"
             )
 
-    def along(self, node: Node, direction: Array) -> Callable[[float], float]:
-        """The rise of the objective (summed over the samples) when the node moves by a step in this direction."""
+    def around(self, node: Node) -> Callable[[Array, float], float]:
+        """The rise of the objective (summed over the samples) when the node moves by `step * direction`."""
         moved = {node}
         for later in self.order:
             if any(operand in moved for operand in computed_from(later)):
                 moved.add(later)
         fixed = {other: self.base[other] for other in self.order if other not in moved}
 
-        def rise(step: float) -> float:
+        def rise(direction: Array, step: float) -> float:
             values = evaluate([self.of], fixed | {node: self.base[node] + step * direction}, self.samples)
             return float(np.sum(values[self.of] - self.base[self.of]))
 
@@ -299,22 +305,23 @@ def _elements(
     probe: _Probe, tolerance: _Tolerance, node: Node, gradient: Array, most: int, random: np.random.Generator
 ) -> Iterator[Element]:
     """The comparisons for one node: its elements, or some of them and a random direction."""
-    value = probe.base[node]
+    value, rise = probe.base[node], probe.around(node)
     typical = float(np.sqrt(np.mean(np.square(value)))) or 1.0
+
+    def compared(position: tuple[int, ...] | None, direction: Array, own: float) -> Element:
+        analytic = float(gradient[position]) if position is not None else float(np.sum(gradient * direction))
+        slope = _slope(partial(rise, direction), _steps(own, typical), probe.noise, analytic)
+        return tolerance.judged(position, analytic, slope)
+
     sampled = value.size > most
-    chosen = np.sort(random.choice(value.size, most, replace=False)) if sampled else range(value.size)
-    for flat in chosen:
+    for flat in np.sort(random.choice(value.size, most, replace=False)) if sampled else range(value.size):
         position = tuple(map(int, np.unravel_index(flat, value.shape)))
         direction = np.zeros_like(value)
         direction[position] = 1.0
-        analytic = float(gradient[position])
-        steps = _steps(abs(float(value[position])), typical)
-        yield tolerance.judged(position, analytic, _slope(probe.along(node, direction), steps, probe.noise, analytic))
+        yield compared(position, direction, abs(float(value[position])))
     if sampled:
-        direction = random.standard_normal(value.shape) * np.where(value == 0, typical, np.abs(value)) / typical
-        analytic = float(np.sum(gradient * direction))
-        steps = _steps(typical, typical)
-        yield tolerance.judged(None, analytic, _slope(probe.along(node, direction), steps, probe.noise, analytic))
+        relative = np.where(value == 0, 1.0, np.abs(value) / typical)
+        yield compared(None, random.standard_normal(value.shape) * relative, typical)
 
 
 def _steps(own: float, typical: float) -> list[float]:
@@ -327,16 +334,32 @@ def _steps(own: float, typical: float) -> list[float]:
 
 @dataclass(frozen=True, slots=True)
 class _Slope:
-    """A derivative by differences, with an estimate of its error; `kink` where there is none."""
+    """A derivative by differences, the error it may have, and the step it was taken at; `kink` where there is none."""
 
-    value: float
-    error: float
+    value: float = np.nan
+    error: float = np.inf
+    step: float = 0.0
+    bent: bool = False
     kink: bool = False
 
 
-def _slope(rise: Callable[[float], float], steps: list[float], noise: float, expected: float) -> _Slope:
-    """The derivative at 0 by central differences at three steps, extrapolated; the largest steps that do are taken."""
-    best = _Slope(np.nan, np.inf)
+Rise = Callable[[float], float]
+
+
+def _slope(rise: Rise, steps: list[float], noise: float, expected: float) -> _Slope:
+    """The derivative at 0; where it is not the expected one, the noise of the values is measured and kinks looked for."""
+    slope = _differences(rise, steps, noise)
+    if not slope.bent and abs(slope.value - expected) <= 1e-7 * abs(expected):
+        return slope
+    noise = max(noise, _roughness(rise, (slope.step or steps[-1]) / 10))
+    if _kinked(rise, steps[0], noise):
+        return replace(slope, kink=True)
+    return _differences(rise, steps, noise)
+
+
+def _differences(rise: Rise, steps: list[float], noise: float) -> _Slope:
+    """Central differences at three steps, extrapolated; of the steps, those with the least error, larger ones first."""
+    best = _Slope()
     bent = False
     for step in steps:
         sizes = np.array([step, step / 2, step / 4])
@@ -345,22 +368,27 @@ def _slope(rise: Callable[[float], float], steps: list[float], noise: float, exp
         once = (4 * central[1:] - central[:-1]) / 3
         value = float((16 * once[1] - once[0]) / 15)
         rounding = 4 * noise / step
-        error = max(abs(value - float(once[1])), rounding)
         if not np.isfinite(value):
             bent = True
             continue
-        gap = np.abs(up + down) / sizes  # between the slopes of both sides; of a smooth function it shrinks with the step
+        gap = np.abs(up + down) / sizes  # between the slopes of the two sides; it shrinks with the step without a kink
         bent = bent or bool(gap[2] > 0.6 * gap[0] and gap[2] > 4 * rounding)
+        error = max(abs(value - float(once[1])), rounding)
         if error < best.error:
-            best = _Slope(value, error)
+            best = _Slope(value, error, step)
         if error <= max(rounding, 1e-9 * abs(value)):
             break
-    if bent or abs(best.value - expected) > 1e-7 * abs(expected):
-        return _Slope(best.value, best.error, _kinked(rise, steps[0], noise))
-    return best
+    return replace(best, bent=bent)
 
 
-def _kinked(rise: Callable[[float], float], largest: float, noise: float) -> bool:
+def _roughness(rise: Rise, spacing: float) -> float:
+    """The noise of the values, from sixth differences on the smoother side (Moré and Wild, 2011)."""
+    sides = [np.diff([rise(sign * spacing * k) for k in range(1, 10)], 6) for sign in (1.0, -1.0)]
+    factor = math.factorial(6) ** 2 / math.factorial(12)
+    return min((math.sqrt(factor * np.mean(side**2)) for side in sides if np.isfinite(side).all()), default=0.0)
+
+
+def _kinked(rise: Rise, largest: float, noise: float) -> bool:
     """Whether the slopes of the two sides differ however small the step, or one side is outside of the domain."""
     sizes = largest * np.array([1e-2, 1e-3, 1e-4])
     up, down = (np.array([rise(sign * size) for size in sizes]) for sign in (1.0, -1.0))
@@ -393,5 +421,5 @@ def _position(position: tuple[int, ...]) -> str:
     return str(position[0] if len(position) == 1 else position) if position else "its value"
 
 
-def _norm(values: Iterator[float]) -> float:
+def _norm(values: Iterable[float]) -> float:
     return float(np.sqrt(sum(value * value for value in values)))
