@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: app test check bench lock clean
+.PHONY: app test check style types layers bench lock clean
 .DELETE_ON_ERROR:
 
 app: .venv/graphgrad.done  ## serve the pages on 127.0.0.1
@@ -13,10 +13,16 @@ app: .venv/graphgrad.done  ## serve the pages on 127.0.0.1
 test: .venv/graphgrad.done  ## run all tests
 	$(BIN)/python -m pytest
 
-check: .venv/graphgrad.done  ## style, types, layers
+check: style types layers
+
+style: .venv/graphgrad.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: .venv/graphgrad.done
 	$(BIN)/mypy
+
+layers: .venv/graphgrad.done
 	$(BIN)/lint-imports
 
 lock: .venv/graphgrad.done  ## resolve the dependencies of pyproject.toml anew
