@@ -68,13 +68,14 @@ from graphgrad.public import Graph, group, input, param
 if TYPE_CHECKING:
     from graphgrad.runtime.function import Function, Result, compile
     from graphgrad.training.fit import History, fit
-    from graphgrad.training.optimizers import SGD
+    from graphgrad.training.optimizers import SGD, Adam
 
 __version__ = "0.1.0"
 
 abs, sum = abs_, sum_
 
 _LATER = {
+    "Adam": "graphgrad.training.optimizers",
     "Function": "graphgrad.runtime.function",
     "History": "graphgrad.training.fit",
     "Result": "graphgrad.runtime.function",
@@ -97,6 +98,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "SGD",
+    "Adam",
     "DataError",
     "Function",
     "GradientError",

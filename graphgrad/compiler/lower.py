@@ -6,12 +6,14 @@ import builtins
 import keyword
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from graphgrad.compiler.loops import Argument, Combine, Comment, Let, Loop, Section, Statement, Step, Store
-from graphgrad.compiler.program import Instruction, Program
+from graphgrad.compiler.program import Instruction, Program, Update
 from graphgrad.compiler.scalar import ATOM, FUNCTIONS, PRODUCT, UNARY, Text, grouped, literal, source
 from graphgrad.compiler.schedule import Item, Nest, Schedule, Where, schedule, substitute
 from graphgrad.graph import Axis, Formula, Index, Node
+from graphgrad.ops import identity
 from graphgrad.ops.batch import BatchSize
 from graphgrad.ops.symbolic import sp
 
@@ -33,11 +35,46 @@ def lower(
     returns: Instruction | None = None,
 ) -> Step:
     """The loops of a program; `leaves` are its arguments in order, `returns` is the scalar that the step returns."""
+    program, pinned = _detached(program)
     kept = frozenset(value for value in program.values.values() if value.inputs and value is not returns)
-    plan = schedule(program, kept)
+    plan = schedule(program, kept | pinned)
     layout = _Lowering(program, plan, kept, leaves, title, dtype, results, returns)
     layout.statements()  # finds out which values are read across nests
     return layout.finish()
+
+
+def _detached(program: Program) -> tuple[Program, frozenset[Instruction]]:
+    """The program with its updates safe to be made one after the other, at the end of the step.
+
+    A new value that something else reads too, or that is made in passing from the old value of another parameter, is
+    computed on its own before any parameter changes (it is pinned), and copied in the end.
+    """
+    targets = {update.target for update in program.updates}
+    values = [update.value for update in program.updates]
+    users = {operand for instruction in program.order for operand in instruction.inputs}
+    pinned, updates, names = set(), [], dict(program.names)
+    for update in program.updates:
+        value = update.value
+        shared = value in users or values.count(value) > 1 or value in program.values.values() or not value.inputs
+        if shared or _reads(value, targets - {update.target}):
+            pinned.add(value)
+            value = Instruction(identity, (value,), value.type)
+            names[value] = names.get(update.value, update.target)
+        updates.append(Update(update.target, value))
+    return replace(program, updates=tuple(updates), names=names), frozenset(pinned)
+
+
+def _reads(value: Instruction, targets: set[Node]) -> bool:
+    """Whether a value may be made in passing from one of these leaves, or from any leaf at another index."""
+    stack = [(value, False)]
+    while stack:
+        instruction, moved = stack.pop()
+        if instruction.leaf is not None and (instruction.leaf in targets or (moved and instruction.type.shape)):
+            return True
+        formula = instruction.op.formula(*(o.type for o in instruction.inputs)) if instruction.inputs else None
+        if formula is not None and formula.pointwise:
+            stack.extend((operand, moved or formula.body is None) for operand in instruction.inputs)
+    return False
 
 
 class _Names:
@@ -77,6 +114,7 @@ class _Lowering:
             label = node.name if node is not None else None
             self.array_names[instruction] = names.unique(label.ident if label else instruction.op.name)
         self.locals_taken = names
+        self.symbols = {self.leaf_names[leaf]: leaf.name.text for leaf in leaves if leaf.name is not None}
         self.updated = {update.value: self.leaf_names[update.target] for update in program.updates}
         self.local: dict[Instruction, str] = {}
         for instruction, item in plan.items.items():
@@ -136,7 +174,8 @@ class _Lowering:
         )
         where = _at((*axes, *over))
         value = self._body(instruction, item.formula, where, (*item.formula.axes, *_own(item)))
-        lines: list[Statement] = [Comment(self._comment(instruction))]
+        comment = self._comment(instruction)
+        lines: list[Statement] = [Comment(comment)]
         if item.over_samples:
             if nest.axes:
                 self.needed.add(instruction)
@@ -144,6 +183,9 @@ class _Lowering:
             else:
                 lines.append(Combine(name, "sum", value[0]))
             return lines
+        if instruction in self.updated:
+            target = self.updated[instruction]
+            return [Comment(f"{self.symbols[target]} := {comment}"), Store(target, _names(axes), value[0])]
         if item.formula.reduction is None:
             lines.append(Let(name, value[0]))
         else:
@@ -152,8 +194,6 @@ class _Lowering:
             for axis in reversed(over):
                 body = [Loop(axis.name, axis.extent, body)]
             lines.extend(body)
-        if instruction in self.updated:
-            lines.append(Store(self.updated[instruction], _names(axes), name))
         if instruction in self.needed or instruction in self.kept:
             index = _names(axes)
             if instruction.type.per_sample and instruction in self.full:

@@ -107,13 +107,13 @@ class _Scheduler:
         for instruction in self.order:
             if self._is_inline(instruction):
                 self.inline.add(instruction)
-        last = self._phases()
+        after = self._phases()
         for instruction in self.order:
             if instruction not in self.inline and instruction not in self.updates:
                 self._place(instruction, self.phase[instruction])
         for instruction in self.order:
             if instruction in self.updates:
-                self._place(instruction, last)
+                self._place(instruction, after)
         return Schedule(dict(sorted(self.phases.items())), self.items, frozenset(self.inline))
 
     def _is_inline(self, instruction: Instruction) -> bool:
@@ -143,7 +143,7 @@ class _Scheduler:
         return len(reads) == 1 and {index.axis for index in reads[0]} == loops
 
     def _phases(self) -> int:
-        """The phase of every instruction, and the last shared phase, in which parameters are updated."""
+        """Find the phase of every instruction; returns a shared phase after all of them, for the updates."""
         self.phase: dict[Instruction, int] = {}
         for instruction in self.order:
             ready = max((self.available.get(operand, 0) for operand in instruction.inputs), default=0)
@@ -156,7 +156,7 @@ class _Scheduler:
             self.phase[instruction] = phase
             self.available[instruction] = phase + sums
         last = max([*self.phase.values(), *self.available.values()], default=0)
-        return last + last % 2
+        return last + 2 - last % 2
 
     def _place(self, instruction: Instruction, phase: int) -> None:
         formula = self.formulas[instruction]

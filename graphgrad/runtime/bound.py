@@ -1,0 +1,172 @@
+"""The bound step: parameters, optimiser state and memory inside one compiled training step, data in, loss out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from graphgrad.calculus.gradient import sweep
+from graphgrad.compiler import cache
+from graphgrad.compiler.cpu import print_step
+from graphgrad.compiler.lower import lower
+from graphgrad.compiler.program import program
+from graphgrad.compiler.rewrites import rewrite
+from graphgrad.graph import DataError, Graph, GraphError, Leaf, Name, Node, NotFiniteWarning, Type, ancestors, number
+from graphgrad.graph.data import Array, bind
+from graphgrad.ops import batch_sum
+from graphgrad.runtime.function import Function
+
+
+class State:
+    """What an optimiser keeps between steps: arrays beside the parameters, and numbers."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.initial: dict[Node, float] = {}
+        self._made: dict[str, Node] = {}
+
+    def array(self, name: str, like: Node, fill: float = 0.0) -> Node:
+        """An array of the shape of a parameter, filled with a number at the start."""
+        of = like.name
+        assert of is not None
+        text = Name(rf"{name}\left({of.tex}\right)", f"{name}({of.text})", f"{of.ident}_{name}")
+        return self._leaf(text, like.shape, fill)
+
+    def number(self, name: str, value: float) -> Node:
+        """A number, the same for all parameters; it can be turned between steps."""
+        return self._leaf(Name(rf"\mathrm{{{name}}}", name, name), (), value)
+
+    def _leaf(self, name: Name, shape: tuple[int, ...], fill: float) -> Node:
+        if name.ident not in self._made:
+            type = Type(shape)
+            made = self._made[name.ident] = self.graph.add(Leaf(name.ident, "parameter", type), (), type, None)
+            self.graph.label(made, name)
+            self.initial[made] = fill
+        return self._made[name.ident]
+
+
+class Optimizer(Protocol):
+    """A rule of descent, written with nodes: the new value of a parameter and of the state."""
+
+    def update(self, parameter: Node, gradient: Node, state: State) -> dict[Node, Node]:
+        """Each node that changes in a step, with its new value."""
+        ...
+
+
+class BoundStep:
+    """`step(X, T)` makes one training step and returns the loss; arrays go by position, in the order of the inputs.
+
+    `step.params` are the parameters as they are now, `step.state` what the optimiser keeps (its rate, for one); both
+    can be changed in place between steps. A step whose loss is no number changes nothing.
+    """
+
+    def __init__(self, function: Function, optimizer: Optimizer | None, parameters: Mapping[str, object]) -> None:
+        graph, self.dtype = function.graph, function.dtype
+        trained = [node for node in function.gradients if node.kind == "parameter"]
+        if optimizer is None or not trained:
+            what = "an optimizer: bind(optimizer=gg.SGD(0.1), ...)" if trained else "a parameter to train: compile(wrt=...)"
+            raise GraphError(f"bind needs {what}")
+        self.objective = _objective(function.outputs[0])
+        gradients = sweep(self.objective)
+        needed = set(ancestors(self.objective))
+        self.inputs = tuple(node for node in graph.inputs if node in needed)
+        own = tuple(node for node in graph.parameters if node in needed)
+        state = State(graph)
+        with graph.derivation():
+            updates: dict[Node, Node] = {}
+            for parameter in trained:
+                updates.update(optimizer.update(parameter, gradients[parameter], state))
+        compiled = rewrite(program([self.objective], updates), function.rewrites)
+        leaves = (*self.inputs, *own, *state.initial)
+        returns = compiled.values[self.objective]
+        self._module, self.source = cache.load(
+            f"{self.dtype.name} bound\n{compiled.key()}",
+            lambda: print_step(lower(compiled, leaves, graph.title, self.dtype.name, returns=returns)),
+        )
+        values, _, _ = bind(own, parameters, self.dtype)
+        self.params: dict[str, Array] = {node.op.name: values[node].copy() for node in own}
+        self.state = {node.op.name: np.full(node.shape, fill, self.dtype) for node, fill in state.initial.items()}
+        self._arrays = (*self.params.values(), *self.state.values())
+        self._step = self._module.step
+        self._shapes: list[tuple[int, ...]] = []
+        self._rest: tuple[Array, ...] = ()
+
+    def __call__(self, *data: Any) -> float:
+        """One step on a batch (or on one sample); the loss before the step."""
+        try:
+            if [array.shape for array in data] != self._shapes:
+                data = self._prepared(data)
+            loss: float = self._step(*data, *self._rest)
+        except (TypeError, AttributeError):  # not arrays that the compiled step takes as they are
+            loss = self._step(*self._prepared(data), *self._rest)
+        if loss != loss:
+            self._say_why(data)
+        return loss
+
+    def run(self, data: Mapping[str, object] | Sequence[object], steps: int, batch_size: int | None = None) -> Array:
+        """Many steps in compiled code, over consecutive batches of the data, again and again; the loss of each step.
+
+        Stops at a loss that is no number; the result is then as long as the steps that were made.
+        """
+        arrays = self._prepared(tuple(data.values()) if isinstance(data, Mapping) else tuple(data), data)
+        samples = len(arrays[0])
+        batch = samples if batch_size is None else max(1, min(int(batch_size), samples))
+        losses = np.empty(int(steps), self.dtype)
+        done = self._module.run(*arrays, *self._arrays, self._memory(batch), batch, losses)
+        self._shapes = []
+        if done < len(losses):
+            self._say_why(arrays)
+        return losses[:done]
+
+    def _prepared(self, data: tuple[object, ...], named: object = None) -> tuple[Array, ...]:
+        """The data as the compiled step takes it; the memory for as many samples."""
+        if isinstance(named, Mapping):
+            given = dict(named)
+        elif len(data) != len(self.inputs):
+            names = ", ".join(node.op.name for node in self.inputs)
+            raise DataError(f"step({names}) takes {len(self.inputs)} arrays by position, not {len(data)}")
+        else:
+            given = {node.op.name: array for node, array in zip(self.inputs, data, strict=True)}
+        values, samples, _ = bind(self.inputs, given, self.dtype)
+        arrays = tuple(a if a.flags.carray else a.copy() for a in (values[node] for node in self.inputs))
+        self._shapes = [array.shape for array in arrays]
+        self._rest = (*self._arrays, self._memory(samples or 1))
+        return arrays
+
+    def _memory(self, samples: int) -> Array:
+        fixed, each = self._module.MEMORY
+        return np.empty(fixed + each * samples, self.dtype)
+
+    def _say_why(self, data: tuple[object, ...]) -> None:
+        """The loss is no number: because of the data, or because the parameters have left the range of numbers."""
+        for node, array in zip(self.inputs, data, strict=True):
+            if np.isnan(np.asarray(array, self.dtype)).any():
+                raise DataError(f"{node.name} holds NaN in this batch: nothing was changed by the step")
+        rate = self.state.get("rate")
+        hint = f" (the rate is {number(float(rate))})" if rate is not None else ""
+        warnings.warn(
+            NotFiniteWarning(
+                f"the loss is NaN at this step: nothing was changed by it; a smaller rate may help{hint}"
+            ),
+            stacklevel=3,
+        )
+
+
+def _objective(output: Node) -> Node:
+    """What is descended: the output, summed over the samples where each has its own."""
+    if output.shape:
+        raise GraphError(f"{output.text()} has the shape {output.type} and cannot be descended: a loss is a scalar")
+    if not output.per_sample:
+        return output
+    graph = output.graph
+    known = graph.objectives.get(output)
+    if known is None:
+        with graph.derivation():
+            known = graph.objectives[output] = batch_sum(output)
+        of = output.name
+        assert of is not None
+        graph.label(known, Name(rf"\Sigma {of.tex}", f"Σ{of.text}", f"sum_{of.ident}"))
+    return known
