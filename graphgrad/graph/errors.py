@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+
+def did_you_mean(written: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name: the known one that is nearest, if any is near."""
+    import difflib
+
+    near = difflib.get_close_matches(written[:80], known, 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
 
 class GraphError(ValueError):
     """Something about a graph is wrong; the message names the node, its formula, the shapes and the line."""

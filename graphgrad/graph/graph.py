@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-from graphgrad.graph.errors import GraphError, NamingError
+from graphgrad.graph.errors import GraphError, NamingError, did_you_mean
 from graphgrad.graph.letters import Letters
 from graphgrad.graph.names import Name, gradient_name, name
-from graphgrad.graph.node import Leaf, Node
+from graphgrad.graph.node import Leaf, Node, clipped, real_number
 from graphgrad.graph.operation import FUNCTIONS, Operation
 from graphgrad.graph.place import Place, here
 from graphgrad.graph.types import Type, checked_shape
@@ -45,21 +45,45 @@ class Graph:
     y = σ(z)
     """
 
+    _title: str
+    _nodes: list[Node]  # what the user wrote, in order
+    _derived: dict[Node, None]  # gradients and other nodes that the engine wrote, in order
+    _named: dict[Node, Name]  # by the user
+    _by_form: dict[str, Node]  # any form of a name given by the user
+    _letters: Letters  # of the unnamed steps
+    _gradients: dict[Node, tuple[Node, Node]]  # node -> (of, wrt)
+    _sweeps: dict[Node, dict[Node, Node]]  # of -> {wrt: gradient}, filled by the calculus
+    _expansions: dict[Node, Node | None]  # node of a composite operation -> the same in simpler operations
+    _obstacles: dict[tuple[Node, Node], str]  # (of, wrt) -> why there is no gradient
+    _labels: dict[Node, Name]  # of derived nodes, by the engine
+    _objectives: dict[Node, Node]  # loss per sample -> its sum over the samples, for training
+    _groups: list[str]  # titles of the groups that are open
+    _deriving: int  # how many derivations are open
+    _where: Callable[[], Place | None]  # says where the node that is being written stands
+    _most_nodes: int
+
     def __init__(self, title: str = "") -> None:
-        set_private = super().__setattr__
-        set_private("_title", str(title))
-        set_private("_nodes", [])  # what the user wrote, in order
-        set_private("_derived", {})  # gradients and other nodes that the engine wrote, in order
-        set_private("_named", {})  # node -> Name, given by the user
-        set_private("_by_form", {})  # any form of a name given by the user -> node
-        set_private("_letters", Letters(self._nodes, self._named, self._by_form))  # of the unnamed steps
-        set_private("_gradients", {})  # node -> (of, wrt)
-        set_private("_sweeps", {})  # of -> {wrt: gradient}, filled by the calculus
-        set_private("_expansions", {})  # node of a composite operation -> the same in simpler operations
-        set_private("_obstacles", {})  # (of, wrt) -> why there is no gradient
-        set_private("_groups", [])  # names of the groups that are open
-        set_private("_deriving", 0)
-        set_private("_pending", None)  # the name of the line that a text is at
+        nodes: list[Node] = []
+        named: dict[Node, Name] = {}
+        by_form: dict[str, Node] = {}
+        self.__dict__.update(
+            _title=checked_title(title, "graph", least=0),
+            _nodes=nodes,
+            _derived={},
+            _named=named,
+            _by_form=by_form,
+            _letters=Letters(nodes, named, by_form),
+            _gradients={},
+            _sweeps={},
+            _expansions={},
+            _obstacles={},
+            _labels={},
+            _objectives={},
+            _groups=[],
+            _deriving=0,
+            _where=here,
+            _most_nodes=MOST_NODES,
+        )
 
     # -- writing -------------------------------------------------------------------------------------------------
 
@@ -74,8 +98,8 @@ class Graph:
 
     def add(self, op: Operation, inputs: tuple[Node, ...], type: Type, place: Place | None) -> Node:
         """Append the node `op(inputs)`; called by operations, which have checked the operands."""
-        if len(self._nodes) + len(self._derived) >= MOST_NODES:
-            raise GraphError(f"{self._title or 'the graph'} has {MOST_NODES:,} nodes, which is the most there can be")
+        if len(self._nodes) + len(self._derived) >= (most := self._most_nodes):
+            raise GraphError(f"{self._title or 'the graph'} has {most:,} nodes, which is the most there can be")
         node = Node(self, op, inputs, type, place, tuple(self._groups))
         if self._deriving:
             self._derived[node] = None
@@ -89,32 +113,40 @@ class Graph:
         if len(shape) == 1 and isinstance(shape[0], tuple | list):
             shape = tuple(shape[0])
         type = Type(checked_shape(shape, label.tex), per_sample)
-        self._claim(label, place := here())
+        self._claim(label)
+        place = self.where()
         node = self.add(Leaf(label.ident, kind, type), (), type, place)  # type: ignore[arg-type]
         self._give(node, label)
         return node
 
-    def define(self, written: str, value: Any, place: Place | None = None) -> Node:
+    def define(self, written: str, value: Any) -> Node:
         """Name a node: the `g.A = ...` of the lecture's lines. A node that has a name already is copied by identity."""
         label = name(written)
-        self._claim(label, place or here())
-        if not isinstance(value, Node):
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise GraphError(f"{label.tex} = {value!r}: a line of a graph is a node or a number, this is neither")
-            value = self.add(Leaf(label.ident, "constant", Type(), float(value)), (), Type(), here())
-        elif value.graph is not self:
-            raise GraphError(f"{label.tex}: the node belongs to another graph ({value.graph.title!r})")
-        elif value in self._named or value in self._gradients or value in self._derived:
-            value = FUNCTIONS["identity"](value)
-        self._give(value, label)
-        return value
+        self._claim(label)
+        node = value if isinstance(value, Node) else self._constant(label, value)
+        if node.graph is not self:
+            raise GraphError(f"{label.tex}: the node belongs to another graph ({node.graph.title!r})")
+        if node in self._named or node in self._derived:
+            node = FUNCTIONS["identity"](node)
+        self._give(node, label)
+        return node
 
-    def _claim(self, label: Name, place: Place | None) -> None:
+    def _constant(self, label: Name, value: object) -> Node:
+        real = real_number(value)
+        if real is None:
+            shown = clipped(repr(value))
+            raise GraphError(f"{label.tex} = {shown}: a line of a graph is a node or a finite number, this is neither")
+        return self.add(Leaf(label.ident, "constant", Type(), real), (), Type(), self.where())
+
+    def _claim(self, label: Name) -> None:
         first = self._by_form.get(label.ident, self._by_form.get(label.tex))
         if first is not None:
             at = f" ({first.place})" if first.place else ""
-            again = f" at {place}" if place and not self._pending else ""
-            raise NamingError(f"the name {label.tex} is used twice: {first.text()}{at} has it, it is given again{again}")
+            place = self.where()
+            again = f" at {place}" if place and not place.defines else ""
+            raise NamingError(
+                f"the name {label.tex} is used twice: {first.text()}{at} has it, it is given again{again}"
+            )
 
     def _give(self, node: Node, label: Name) -> None:
         self._letters.give_way(node, label)
@@ -123,6 +155,9 @@ class Graph:
             self._by_form.setdefault(form, node)
 
     def __setattr__(self, attribute: str, value: Any) -> None:
+        if attribute == "title":
+            self.__dict__["_title"] = checked_title(value, "graph", least=0)
+            return
         if hasattr(type(self), attribute) or attribute.startswith("_"):
             raise NamingError(
                 f"{attribute} is a part of Graph itself and cannot name a node as an attribute: "
@@ -136,7 +171,7 @@ class Graph:
     @contextmanager
     def group(self, title: str) -> Iterator[None]:
         """Put the nodes written inside into a group (a layer) of this title."""
-        self._groups.append(group_title(title))
+        self._groups.append(checked_title(title, "group"))
         try:
             yield
         finally:
@@ -145,24 +180,24 @@ class Graph:
     @contextmanager
     def derivation(self) -> Iterator[None]:
         """Nodes written inside are the engine's (gradients), kept apart from what the user wrote."""
-        super().__setattr__("_deriving", self._deriving + 1)
+        self.__dict__["_deriving"] += 1
         groups = self._groups.copy()
         self._groups.clear()
         try:
             yield
         finally:
             self._groups.extend(groups)
-            super().__setattr__("_deriving", self._deriving - 1)
+            self.__dict__["_deriving"] -= 1
 
     @contextmanager
-    def line(self, pending: str | None) -> Iterator[None]:
-        """The text form is at the line that defines this name, for the messages of errors inside."""
-        before = self._pending
-        super().__setattr__("_pending", pending)
+    def written_by(self, where: Callable[[], Place | None], most_nodes: int = MOST_NODES) -> Iterator[None]:
+        """Nodes written inside stand where `where()` says, not at the user's line of Python, and are so many at most."""
+        before = {"_where": self._where, "_most_nodes": self._most_nodes}
+        self.__dict__.update(_where=where, _most_nodes=most_nodes)
         try:
             yield
         finally:
-            super().__setattr__("_pending", before)
+            self.__dict__.update(before)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -170,13 +205,9 @@ class Graph:
     def title(self) -> str:
         return self._title
 
-    @property
-    def deriving(self) -> bool:
-        return self._deriving > 0
-
-    @property
-    def pending(self) -> str | None:
-        return self._pending
+    def where(self) -> Place | None:
+        """Where the node that is being written stands; the engine's own nodes stand nowhere."""
+        return None if self._deriving else self._where()
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -208,6 +239,8 @@ class Graph:
         """The name given by the user, the name of a gradient, or the next free capital letter for an unnamed step."""
         if (given := self._named.get(node)) is not None:
             return given
+        if (label := self._labels.get(node)) is not None:
+            return label
         if (pair := self._gradients.get(node)) is not None:
             of, wrt = (self.name_of(part) for part in pair)
             return gradient_name(of, wrt) if of and wrt else None
@@ -233,13 +266,12 @@ class Graph:
         return node
 
     def _unknown(self, written: object) -> str:
-        import difflib
-
         known = [label.ident for node in self._nodes if (label := self.name_of(node))]
-        near = difflib.get_close_matches(str(written), known, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = did_you_mean(str(written), known)
         shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
-        return f"{str(written)[:60]!r} is not a node of {self._title or 'this graph'!r}{hint} (it has {shown or 'none'})"
+        return (
+            f"{str(written)[:60]!r} is not a node of {self._title or 'this graph'!r}{hint} (it has {shown or 'none'})"
+        )
 
     def __getattr__(self, attribute: str) -> Node:
         if attribute.startswith("_"):
@@ -269,6 +301,11 @@ class Graph:
         return self._sweeps
 
     @property
+    def objectives(self) -> dict[Node, Node]:
+        """The sums over the samples that were made to train on: loss per sample -> sum."""
+        return self._objectives
+
+    @property
     def obstacles(self) -> dict[tuple[Node, Node], str]:
         """Where a sweep met an input without a gradient: (of, wrt) -> the reason."""
         return self._obstacles
@@ -277,11 +314,15 @@ class Graph:
         """The node in simpler operations, made once; None where its operation has a formula of its own."""
         if node not in self._expansions:
             self._expansions[node] = node.op.expand(*node.inputs) if node.inputs else None
-        return self._expansions[node]  # type: ignore[no-any-return]
+        return self._expansions[node]
 
     def is_derived(self, node: Node) -> bool:
         """Whether the node was written by the engine, not by the user."""
         return node in self._derived
+
+    def label(self, node: Node, label: Name) -> None:
+        """Give a derived node a name to be shown by; it cannot be looked up by it."""
+        self._labels[node] = label
 
     def mark_gradient(self, node: Node, of: Node, wrt: Node) -> None:
         """Record that the node is ∂of/∂wrt, from which its name follows."""
@@ -348,11 +389,11 @@ class Graph:
         return f"<Graph {self._title!r}: {len(self.steps)} steps, {self.count_params():,} parameters>"
 
 
-def group_title(title: str) -> str:
-    """A group's title, in one line of at most 80 printable characters."""
+def checked_title(title: object, what: str, least: int = 1) -> str:
+    """The title of a graph or a group, in one line of at most 80 printable characters."""
     shown = str(title)
-    if not shown.isprintable() or not 0 < len(shown) <= 80:
-        raise NamingError(f"{shown[:40]!r} cannot title a group: one line of 1 to 80 printable characters can")
+    if not shown.isprintable() or not least <= len(shown) <= 80:
+        raise NamingError(f"{shown[:40]!r} cannot title a {what}: one line of {least} to 80 printable characters can")
     return shown
 
 

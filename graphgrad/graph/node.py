@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 from graphgrad.graph.errors import GraphError, ShapeError
 from graphgrad.graph.notation import equation, fill, formula, number, written
 from graphgrad.graph.operation import FUNCTIONS, Misfit, Operand, Operation
-from graphgrad.graph.place import Place, here
-from graphgrad.graph.types import Type
+from graphgrad.graph.place import Place
+from graphgrad.graph.types import MOST_ELEMENTS, Type
 
 if TYPE_CHECKING:
     from graphgrad.graph.graph import Graph
     from graphgrad.graph.names import Name
 
 Kind = Literal["input", "parameter", "constant", "operation"]
+
+LONGEST_PART = 200  # characters of a formula in a sentence
+MOST_ORIGINS = 4  # operands whose lines a sentence names
 
 
 @dataclass(frozen=True)
@@ -157,37 +162,55 @@ def apply(op: Operation, operands: tuple[Operand, ...]) -> Node:
         type = op.infer(*(operand.type for operand in inputs))
     except Misfit as misfit:
         raise ShapeError(explain(op, inputs, misfit)) from None
-    return graph.add(op, inputs, type, None if graph.deriving else here())
+    if type.size > MOST_ELEMENTS:
+        too_large = Misfit(f"the result is {type}, which is more than {MOST_ELEMENTS:,} elements")
+        raise ShapeError(explain(op, inputs, too_large))
+    return graph.add(op, inputs, type, graph.where())
 
 
 def constant_in(graph: Graph, value: Operand, op: Operation) -> Node:
     """A number as a node of the graph."""
+    real = real_number(value)
+    if real is None:
+        raise GraphError(
+            f"{op.name}: an operand is {clipped(repr(value))} of type {type(value).__name__}; operands are nodes and "
+            "finite numbers"
+        )
+    return graph.add(Leaf(number(real), "constant", Type(), real), (), Type(), None)
+
+
+def real_number(value: object) -> float | None:
+    """The value as a constant of a graph: a finite real number that is no truth value, or None."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return None
     try:
         real = float(value)
-    except (TypeError, ValueError):
-        raise GraphError(
-            f"{op.name}: an operand is {value!r} of type {type(value).__name__}; operands are nodes and numbers"
-        ) from None
-    return graph.add(Leaf(number(real), "constant", Type(), real), (), Type(), None)
+    except OverflowError:
+        return None
+    return real if math.isfinite(real) else None
 
 
 def explain(op: Operation, inputs: tuple[Node, ...], misfit: Misfit) -> str:
     """The sentence of a misfit: formula, shapes, where the operands come from, the user's line."""
     shown = [_called(operand) for operand in inputs]
     notation = op.notation(*(operand.type for operand in inputs))
-    place = here()
-    target = inputs[0].graph.pending or (place.target if place else None)
-    left = f"{target} = " if target else ""
-    origin = [_origin(operand) for operand in inputs if operand.kind != "constant"]
-    sentence = f"{left}{fill(notation.text, shown)}: {fill(str(misfit), shown)}"
-    if origin := [part for part in origin if part]:
+    place = inputs[0].graph.where()
+    left = f"{place.target} = " if place and place.target else ""
+    sentence = f"{left}{clipped(fill(notation.text, shown))}: {clipped(fill(str(misfit), shown))}"
+    origin = [_origin(operand) for operand in dict.fromkeys(inputs) if operand.kind != "constant"]
+    if origin := [part for part in origin if part][:MOST_ORIGINS]:
         sentence += f" ({'; '.join(origin)})"
-    return f"{sentence}, at {place}" if place and not inputs[0].graph.pending else sentence
+    return f"{sentence}, at {place}" if place and not place.defines else sentence
+
+
+def clipped(text: str) -> str:
+    """A part of a sentence, cut where it would bury the rest."""
+    return text if len(text) <= LONGEST_PART else f"{text[:LONGEST_PART]}..."
 
 
 def _called(node: Node) -> str:
     named = node.name
-    return named.tex if named else written(node)
+    return named.tex if named else clipped(written(node))
 
 
 def _origin(node: Node) -> str:
@@ -195,7 +218,7 @@ def _origin(node: Node) -> str:
     if node.inputs:
         named = node.name
         operands = [_called(operand) for operand in node.inputs]
-        right = fill(node.op.notation(*(operand.type for operand in node.inputs)).text, operands)
+        right = clipped(fill(node.op.notation(*(operand.type for operand in node.inputs)).text, operands))
         return f"{named.tex} = {right}{place}" if named else ""
     return f"{_called(node)} is {'an' if node.kind == 'input' else 'a'} {node.kind} of shape {node.type}{place}"
 

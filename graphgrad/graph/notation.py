@@ -118,7 +118,7 @@ def fill(template: str, parts: list[str]) -> str:
     shown = template.replace("{*}", ", ".join(f"{{{position}}}" for position in range(len(parts))))
     if "~" in template:
         shown = shown.replace("~", "" if all(_SIGN.fullmatch(part) for part in parts) else " ")
-    for position, part in enumerate(parts):
+    for position in range(len(parts)):
         shown = shown.replace(f"{{{position}}}", "\0%d\0" % position)
     for position, part in enumerate(parts):
         shown = _raised(shown, "\0%d\0" % position, part).replace("\0%d\0" % position, part)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import index
+from typing import Any
 
 from graphgrad.graph.errors import ShapeError
 
@@ -37,10 +38,10 @@ def extent(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape)) or "scalar"
 
 
-def checked_shape(shape: Sequence[object], who: str) -> tuple[int, ...]:
+def checked_shape(shape: Sequence[Any], who: str) -> tuple[int, ...]:
     """The shape as integers; raises ShapeError where an extent is no positive integer or the whole is too large."""
     try:
-        extents = tuple(index(extent) for extent in shape)  # type: ignore[call-overload]
+        extents = tuple(index(extent) for extent in shape)
     except TypeError:
         raise ShapeError(f"{who}: the shape {tuple(shape)!r} is not made of integers") from None
     if len(extents) > MOST_AXES:
