@@ -202,7 +202,7 @@ def _warn(leaf: Node, where: Array, what: str) -> None:
 
 def _depth_of_user() -> int:
     """How many frames up the user's own line is, for the place of a warning raised by the caller."""
-    depth, frame = 1, sys._getframe(1)  # noqa: SLF001 - the documented way to look at the callers
+    depth, frame = 1, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "graphgrad":
         depth, frame = depth + 1, frame.f_back
     return depth
