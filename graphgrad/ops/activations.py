@@ -25,3 +25,5 @@ relu = built_in(
     lambda y, z: step(z),
     Notation(r"\operatorname{ReLU}\left({0}\right)", "ReLU({0})", "relu({0})"),
 )
+
+__all__ = ["relu", "sigmoid", "tanh"]

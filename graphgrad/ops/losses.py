@@ -97,3 +97,5 @@ def squared_error(y: Operand, t: Operand) -> Node:
     5.0
     """
     return _squared_error(y, t)
+
+__all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "squared_error"]
