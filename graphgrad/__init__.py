@@ -17,6 +17,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from graphgrad.calculus.chain import Chain, chain
 from graphgrad.calculus.gradient import grad
 from graphgrad.graph import (
     DataError,
@@ -99,6 +100,7 @@ def __dir__() -> list[str]:
 __all__ = [
     "SGD",
     "Adam",
+    "Chain",
     "DataError",
     "Function",
     "GradientError",
@@ -117,6 +119,7 @@ __all__ = [
     "batch_sum",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "chain",
     "compile",
     "divide",
     "elementwise",
