@@ -151,7 +151,7 @@ def apply(op: Operation, operands: tuple[Operand, ...]) -> Node:
     graph = next((operand.graph for operand in operands if isinstance(operand, Node)), None)
     if graph is None:
         raise GraphError(f"{op.name}({', '.join(map(repr, operands))}): none of the operands is a node of a graph")
-    inputs = tuple(operand if isinstance(operand, Node) else constant_in(graph, operand, op) for operand in operands)
+    inputs = tuple(operand if isinstance(operand, Node) else constant_in(graph, operand, op.name) for operand in operands)
     for operand in inputs:
         if operand.graph is not graph:
             raise GraphError(
@@ -168,12 +168,12 @@ def apply(op: Operation, operands: tuple[Operand, ...]) -> Node:
     return graph.add(op, inputs, type, graph.where())
 
 
-def constant_in(graph: Graph, value: Operand, op: Operation) -> Node:
-    """A number as a node of the graph."""
+def constant_in(graph: Graph, value: Operand, who: str) -> Node:
+    """A number as a node of the graph; raises GraphError, in the name of who asks, where it is none."""
     real = real_number(value)
     if real is None:
         raise GraphError(
-            f"{op.name}: an operand is {clipped(repr(value))} of type {type(value).__name__}; operands are nodes and "
+            f"{who}: an operand is {clipped(repr(value))} of type {type(value).__name__}; operands are nodes and "
             "finite numbers"
         )
     return graph.add(Leaf(number(real), "constant", Type(), real), (), Type(), None)

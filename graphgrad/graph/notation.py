@@ -6,9 +6,11 @@ where the operation binds tighter than its operand.
 
 from __future__ import annotations
 
+import ast
 import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -56,6 +58,8 @@ def number(value: float, style: Style = "text") -> str:
     if math.isinf(value) or math.isnan(value):
         word = {"latex": r"\infty", "unicode": "∞", "text": "inf"}[style] if math.isinf(value) else "nan"
         return f"-{word}" if value < 0 else word
+    if value == 0:
+        return "-0.0" if style == "text" and math.copysign(1, value) < 0 else "0"
     shown = str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
     if "e" in shown and style != "text":
         mantissa, _, exponent = shown.partition("e")
@@ -98,9 +102,60 @@ def _formula(node: Node, style: Style) -> tuple[str, int]:
         sign = symbol(node, style) or f"{node.op.name}()"
         return sign, SUM if sign.startswith(("-", "−")) else ATOM
     notation = node.op.notation(*(operand.type for operand in node.inputs))
-    asked = (style == "latex" and notation.latex_operands) or notation.operands or (SUM,) * len(node.inputs)
+    binds, asked = binding(notation, style, len(node.inputs))
     parts = [_operand(operand, least, style) for operand, least in zip(node.inputs, asked, strict=True)]
-    return fill(getattr(notation, style), parts), notation.binds
+    return fill(getattr(notation, style), parts), binds
+
+
+def binding(notation: Notation, style: Style, count: int) -> tuple[int, tuple[int, ...]]:
+    """How tightly the formula of an operation with `count` operands binds, and how tightly each operand has to."""
+    if style == "text" and (read := _in_python(notation.text, count)) is not None:
+        return read
+    asked = (style == "latex" and notation.latex_operands) or notation.operands or (SUM,) * count
+    return notation.binds, asked
+
+
+_PYTHON: dict[type[ast.operator], tuple[int, int, int]] = {
+    ast.Add: (SUM, SUM, PRODUCT),
+    ast.Sub: (SUM, SUM, PRODUCT),
+    ast.Mult: (PRODUCT, PRODUCT, POWER),
+    ast.Div: (PRODUCT, PRODUCT, POWER),
+    ast.MatMult: (PRODUCT, PRODUCT, POWER),
+    ast.Pow: (POWER, ATOM, ATOM),
+}
+"""How tightly Python's operators bind, and what they ask of their left and their right side."""
+
+
+@lru_cache(maxsize=1024)
+def _in_python(template: str, count: int) -> tuple[int, tuple[int, ...]] | None:
+    """How a template of the text form binds by Python's grammar; None for one that is for reading only."""
+    slots = [f"operand{position}" for position in range(count)]
+    asked = dict.fromkeys(slots, SUM)
+
+    def visit(part: ast.expr, least: int) -> int:
+        match part:
+            case ast.Name(id=slot):
+                asked[slot] = max(asked.get(slot, SUM), least)
+            case ast.BinOp(left=left, op=op, right=right):
+                binds, *sides = _PYTHON[type(op)]
+                for side, asks in zip((left, right), sides, strict=True):
+                    visit(side, asks)
+                return binds
+            case ast.UnaryOp(operand=operand):
+                visit(operand, POWER)
+                return PRODUCT
+            case ast.Attribute(value=value):
+                visit(value, ATOM)
+            case ast.Call(args=arguments):
+                for argument in arguments:
+                    visit(argument, SUM)
+        return ATOM
+
+    try:
+        binds = visit(ast.parse(fill(template, slots), mode="eval").body, SUM)
+    except (SyntaxError, KeyError):
+        return None
+    return binds, tuple(asked[slot] for slot in slots)
 
 
 def _operand(node: Node, least: int, style: Style) -> str:
