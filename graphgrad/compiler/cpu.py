@@ -190,16 +190,17 @@ class _Printer:
 
     def _wrapped(self, line: str, depth: int = 0) -> None:
         indent = "    " * depth
-        if len(indent + line) <= WIDTH or line.startswith("#"):
+        if len(indent + line) <= WIDTH or line.startswith(("#", "if ", "for ")):
             self.lines.append(indent + line)
             return
-        opening = line.find("(")
-        if line.startswith("def "):
-            inner = line[opening + 1 : -2]
-            parts = textwrap.wrap(inner, WIDTH - 4)
-            self.lines += [f"{indent}{line[: opening + 1]}", *(f"{indent}    {part}" for part in parts), f"{indent}):"]
+        opening, closing = line.find("("), line.rfind(")")
+        if line.startswith(("def ", "step(")):
+            parts = textwrap.wrap(line[opening + 1 : closing], WIDTH - 4 * depth - 4)
+            self.lines.append(f"{indent}{line[: opening + 1]}")
+            self.lines += [*(f"{indent}    {part}" for part in parts), f"{indent}{line[closing:]}"]
             return
-        head, sign, tail = line.partition(" = ") if " = " in line else line.partition(" += ")
+        sign = next(sign for sign in (" = ", " += ", "return ") if sign in line)
+        head, sign, tail = line.partition(sign)
         parts = textwrap.wrap(tail, WIDTH - 4 * depth - 8, break_long_words=False, break_on_hyphens=False)
         self.lines += [f"{indent}{head}{sign}(", *(f"{indent}    {part}" for part in parts), f"{indent})"]
 
