@@ -8,14 +8,6 @@ import textwrap
 from graphgrad.compiler.loops import Argument, Combine, Comment, Let, Loop, Section, Statement, Step, Store
 
 WIDTH = 100
-_COMBINE = {
-    "sum": "{name} += {text}",
-    "prod": "{name} *= {text}",
-    "max": "{name} = {text} if {text} > {name} or {text} != {text} else {name}",
-    "min": "{name} = {text} if {text} < {name} or {text} != {text} else {name}",
-}
-
-
 def print_step(step: Step) -> str:
     """The whole file: imports, the compiled step, and a wrapper for the caller's own compiled code."""
     return _Printer(step).file()
@@ -51,6 +43,8 @@ class _Printer:
         for section in step.sections:
             if section.name not in self.scalars:
                 self._emit(1, self._view(section))
+        for flat in step.flats:
+            self._emit(1, f"{flat.name} = {flat.of}.reshape(-1)")
         if step.accumulators:
             self._emit(1, f"memory[:{step.accumulators}] = real(0.0)")
         for position, phase in enumerate(step.phases):
@@ -171,8 +165,17 @@ class _Printer:
                         self._emit(depth, f"# {line}".rstrip())
                 case Let(name, text):
                     self._emit(depth, f"{name} = {text}")
+                case Combine(name, "sum" | "prod" as reduction, text):
+                    self._emit(depth, f"{name} {'+' if reduction == 'sum' else '*'}= {text}")
+                case Combine(name, "argmax", text, position):
+                    self._emit(depth, f"candidate = {text}")
+                    self._emit(depth, f"if candidate > {name}_best or (candidate != candidate and {name}_best == {name}_best):")
+                    self._emit(depth + 1, f"{name}_best = candidate")
+                    self._emit(depth + 1, f"{name} = real({position})")
                 case Combine(name, reduction, text):
-                    self._emit(depth, _COMBINE[reduction].format(name=name, text=text))
+                    self._emit(depth, f"candidate = {text}")
+                    self._emit(depth, f"if candidate {'>' if reduction == 'max' else '<'} {name} or candidate != candidate:")
+                    self._emit(depth + 1, f"{name} = candidate")
                 case Store(array, index, text, add):
                     sign = "+=" if add else "="
                     self._emit(depth, f"{self._element(array, index)} {sign} {text}")
@@ -199,7 +202,7 @@ class _Printer:
             self.lines.append(f"{indent}{line[: opening + 1]}")
             self.lines += [*(f"{indent}    {part}" for part in parts), f"{indent}{line[closing:]}"]
             return
-        sign = next(sign for sign in (" = ", " += ", "return ") if sign in line)
+        sign = next(sign for sign in (" = ", " += ", " *= ", "return ") if sign in line)
         head, sign, tail = line.partition(sign)
         parts = textwrap.wrap(tail, WIDTH - 4 * depth - 8, break_long_words=False, break_on_hyphens=False)
         self.lines += [f"{indent}{head}{sign}(", *(f"{indent}    {part}" for part in parts), f"{indent})"]

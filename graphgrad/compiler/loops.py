@@ -27,11 +27,15 @@ class Let:
 
 @dataclass(frozen=True, slots=True)
 class Combine:
-    """A local scalar takes one more term: `name += text`, or the larger, the smaller, the product."""
+    """A local scalar takes one more term: `name += text`, or the larger, the smaller, the product.
+
+    For "argmax" it becomes `position` where the text is larger than the largest so far, kept in `name_best`.
+    """
 
     name: str
-    reduction: Literal["sum", "max", "min", "prod"]
+    reduction: Literal["sum", "max", "min", "prod", "argmax"]
     text: str
+    position: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,14 @@ class Section:
     per_sample: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Flat:
+    """Another view of an array, by its elements in order."""
+
+    name: str
+    of: str
+
+
 @dataclass(frozen=True)
 class Step:
     """A whole step: its arguments, the layout of its memory, its phases in order, and what it gives back.
@@ -89,6 +101,7 @@ class Step:
     title: str
     arguments: Sequence[Argument]
     sections: Sequence[Section]
+    flats: Sequence[Flat]
     accumulators: int
     memory: tuple[int, int]
     phases: Sequence[Sequence[Statement]]

@@ -8,13 +8,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from graphgrad.compiler.loops import Argument, Combine, Comment, Let, Loop, Section, Statement, Step, Store
+from graphgrad.compiler.loops import Argument, Combine, Comment, Flat, Let, Loop, Section, Statement, Step, Store
 from graphgrad.compiler.program import Instruction, Program, Update
-from graphgrad.compiler.scalar import ATOM, FUNCTIONS, PRODUCT, UNARY, Text, grouped, literal, source
+from graphgrad.compiler.scalar import ATOM, CHOICE, FUNCTIONS, PRODUCT, SUM, UNARY, Text, grouped, literal, source
 from graphgrad.compiler.schedule import Item, Nest, Schedule, Where, schedule, substitute
 from graphgrad.graph import Axis, Formula, Index, Node
 from graphgrad.ops import identity
-from graphgrad.ops.batch import BatchSize
+from graphgrad.ops.batch import SAMPLES, BatchSize
 from graphgrad.ops.symbolic import sp
 
 LOOP_NAMES = "ijkmpqruvcd"
@@ -23,7 +23,7 @@ RESERVED = frozenset(
     | {"N", "n", "memory", "real", "step", "call", "array_at", "njit", "np", "nan", "inf", "sqrt", "copysign", "results"}
 )
 IMPORTED = frozenset({*FUNCTIONS.values(), "sqrt", "copysign", "inf", "nan"})
-_START = {"sum": 0.0, "prod": 1.0, "max": float("-inf"), "min": float("inf")}
+_START = {"sum": 0.0, "prod": 1.0, "argmax": 0.0, "max": float("-inf"), "min": float("inf")}
 
 
 def lower(
@@ -126,6 +126,7 @@ class _Lowering:
         self.here: Nest | None = None
         self.done: set[Instruction] = set()
         self.functions: set[str] = set()
+        self.flats: dict[str, Flat] = {}
 
     # -- statements ----------------------------------------------------------------------------------------------
 
@@ -190,7 +191,11 @@ class _Lowering:
             lines.append(Let(name, value[0]))
         else:
             lines.append(Let(name, literal(_START[item.formula.reduction], self.dtype)[0]))
-            body: list[Statement] = [Combine(name, item.formula.reduction, value[0])]
+            self.functions.update({"inf"} if "inf" in lines[-1].text else ())
+            if item.formula.reduction == "argmax":
+                lines.append(Let(f"{name}_best", literal(float("-inf"), self.dtype)[0]))
+                self.functions.add("inf")
+            body: list[Statement] = [Combine(name, item.formula.reduction, value[0], _in_order(over))]
             for axis in reversed(over):
                 body = [Loop(axis.name, axis.extent, body)]
             lines.extend(body)
@@ -213,9 +218,11 @@ class _Lowering:
     def _body(self, instruction: Instruction, formula: Formula, where: Where, axes: tuple[Axis, ...]) -> Text:
         """The scalar body of an instruction where its axes take the values `where`."""
         operands = [
-            self._value(operand, substitute(read, axes, where))
+            self._read(operand, substitute(read, axes, where), formula.outside)
             for operand, read in zip(instruction.inputs, formula.reads, strict=True)
         ]
+        running = dict(zip(axes, where, strict=True))
+        operands += [(f"real({'n' if axis is SAMPLES else _index(running[axis])})", ATOM) for axis in formula.values]
         if formula.body is None:
             if len(operands) == 1:
                 return operands[0]
@@ -227,6 +234,18 @@ class _Lowering:
         self.functions.update(set(re.findall(r"[a-z][a-z0-9]*", text[0])) & IMPORTED)
         return text
 
+    def _read(self, instruction: Instruction, where: Where, outside: float) -> Text:
+        """One element of an operand, or the value that stands for what lies outside of it."""
+        shape = instruction.type.shape
+        if len(where) != len(shape):
+            return self._value(instruction, where)
+        tests = [test for index, extent in zip(where, shape, strict=True) for test in _tests(index, extent)]
+        value = self._value(instruction, where)
+        if not tests:
+            return value
+        self.functions.update({"inf"} if outside in (float("inf"), float("-inf")) else ())
+        return f"{grouped(value, SUM)} if {' and '.join(tests)} else {literal(outside, self.dtype)[0]}", CHOICE
+
     def _value(self, instruction: Instruction, where: Where) -> Text:
         """One element of an instruction's value."""
         if (number := instruction.constant) is not None:
@@ -234,8 +253,10 @@ class _Lowering:
         if isinstance(instruction.op, BatchSize):
             return "real(N)", ATOM
         if instruction.leaf is not None:
-            sample = ("n",) if instruction.type.per_sample else ()
-            return _element(self.leaf_names[instruction.leaf], (*sample, *map(_index, where))), ATOM
+            name, each = self.leaf_names[instruction.leaf], instruction.type.per_sample
+            if len(where) != len(instruction.type.shape):
+                return self._in_order_of(name, instruction, where, each), ATOM
+            return _element(name, (*(["n"] if each else []), *map(_index, where))), ATOM
         if instruction in self.plan.inline:
             formula = instruction.op.formula(*(operand.type for operand in instruction.inputs))
             return self._body(instruction, formula, where, formula.axes)
@@ -245,8 +266,18 @@ class _Lowering:
         if not instruction.type.shape and (item.nest is not self.here) and self._in_scope(item):
             return self.local[instruction], ATOM
         self.needed.add(instruction)
-        sample = ("n",) if instruction.type.per_sample and instruction in self.full else ()
-        return _element(self.array_names[instruction], (*sample, *map(_index, where))), ATOM
+        name, each = self.array_names[instruction], instruction.type.per_sample and instruction in self.full
+        if len(where) != len(instruction.type.shape):
+            return self._in_order_of(name, instruction, where, each), ATOM
+        return _element(name, (*(["n"] if each else []), *map(_index, where))), ATOM
+
+    def _in_order_of(self, name: str, instruction: Instruction, where: Where, each: bool) -> str:
+        """An element of an array by its number, through a view of the array that has one axis."""
+        if name not in self.flats:
+            self.flats[name] = Flat(self.locals_taken.unique(f"{name}_flat"), name)
+        (index,) = where
+        sample = f"{instruction.type.size} * n + " if each else ""
+        return f"{self.flats[name].name}[{sample}{_index(index)}]"
 
     def _in_scope(self, item: Item) -> bool:
         """A scalar is a local of the function, or of the loop over the samples that its reader is in as well."""
@@ -310,6 +341,7 @@ class _Lowering:
             self.title,
             arguments,
             tuple(sections.values()),
+            tuple(self.flats.values()),
             accumulators,
             (at, each),
             phases,
@@ -344,8 +376,32 @@ def _names(axes: tuple[Axis, ...]) -> tuple[str, ...]:
     return tuple(axis.name for axis in axes)
 
 
+def _in_order(axes: tuple[Axis, ...]) -> str:
+    """The position among the axes, counted in order."""
+    terms, count = [], 1
+    for axis in reversed(axes):
+        terms.append((axis, count))
+        count *= axis.extent or 1
+    return _index(Index(tuple(reversed(terms))))
+
+
+def _tests(index: Index, extent: int) -> list[str]:
+    """What must hold for an index to be whole and within its axis."""
+    if index.stays_inside(extent):
+        return []
+    low, high = index.range()
+    shown = _index(replace(index, divisor=1))
+    tests = [f"({shown}) % {index.divisor} == 0"] if index.divisor > 1 else []
+    below, above = low < 0, high >= extent * index.divisor
+    if below or above:
+        tests.append(f"{'0 <= ' * below}{shown}{f' < {extent * index.divisor}' * above}")
+    return tests
+
+
 def _index(index: Index) -> str:
     """An affine index as source."""
+    if index.divisor > 1:
+        return f"({_index(replace(index, divisor=1))}) // {index.divisor}"
     shown = ""
     for axis, factor in index.terms:
         part = axis.name if abs(factor) == 1 else f"{abs(factor)} * {axis.name}"

@@ -73,10 +73,11 @@ def substitute(read: Where, axes: tuple[Axis, ...], where: Where) -> Where:
             if target is None:
                 terms[axis] = terms.get(axis, 0) + factor
                 continue
+            assert target.divisor == 1, "what is read between the multiples of a stride has statements of its own"
             offset += factor * target.offset
             for inner, times in target.terms:
                 terms[inner] = terms.get(inner, 0) + factor * times
-        return Index(tuple((axis, factor) for axis, factor in terms.items() if factor), offset)
+        return Index(tuple((axis, factor) for axis, factor in terms.items() if factor), offset, index.divisor)
 
     return tuple(one(index) for index in read)
 
@@ -84,6 +85,12 @@ def substitute(read: Where, axes: tuple[Axis, ...], where: Where) -> Where:
 def schedule(program: Program, kept: frozenset[Instruction]) -> Schedule:
     """Place the instructions of a program; `kept` ones must have statements of their own."""
     return _Scheduler(program, kept).run()
+
+
+def _walks(read: Where, operand: Instruction) -> bool:
+    """Whether a read stays inside its operand, so that what it reads may be written in its place."""
+    shape = operand.type.shape
+    return len(read) == len(shape) and all(index.stays_inside(extent) for index, extent in zip(read, shape, strict=True))
 
 
 class _Scheduler:
@@ -97,6 +104,12 @@ class _Scheduler:
         for instruction in self.order:
             for operand in instruction.inputs:
                 self.users.setdefault(operand, []).append(instruction)
+        self.jumped = {
+            operand
+            for user in self.order
+            for operand, read in zip(user.inputs, self.formulas[user].reads, strict=True)
+            if not _walks(read, operand)
+        }
         self.inline: set[Instruction] = set()
         self.weight: dict[Instruction, int] = {}
         self.available: dict[Instruction, int] = {}
@@ -121,7 +134,7 @@ class _Scheduler:
         formula = self.formulas[instruction]
         weight = 1 + sum(self.weight.get(operand, 0) for operand in instruction.inputs if operand in self.inline)
         self.weight[instruction] = weight
-        if instruction in self.kept or not formula.pointwise:
+        if instruction in self.kept or not formula.pointwise or instruction in self.jumped:
             return False
         if formula.body is None:
             return weight <= LONGEST_TEXT

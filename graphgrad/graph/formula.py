@@ -1,7 +1,8 @@
 """The index formula of an operation: `out[i, ...] = reduction over k, ... of body(a[...], b[...])`.
 
 It is the one description out of which the NumPy reference, the loops of the CPU, the CUDA kernels and the LaTeX in
-index notation come. Indices are affine in the axes (`2*i + q - 1`), with a guard where they can leave the array.
+index notation come. Indices are affine in the axes (`2*i + q - 1`), divided where a stride is undone; what lies outside
+of the array, or between the multiples of a divisor, counts as a stated value.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Reduction = Literal["sum", "max", "min", "prod"]
+Reduction = Literal["sum", "max", "min", "prod", "argmax"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,26 +24,34 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An affine index: `sum of factor * axis, + offset`."""
+    """An affine index: `(sum of factor * axis, + offset) / divisor`, which is there only where it is whole."""
 
     terms: tuple[tuple[Axis, int], ...] = ()
     offset: int = 0
+    divisor: int = 1
 
     @property
     def axis(self) -> Axis | None:
         """The axis if the index is just one axis."""
-        if len(self.terms) == 1 and self.offset == 0 and self.terms[0][1] == 1:
+        if len(self.terms) == 1 and self.offset == 0 and self.terms[0][1] == 1 and self.divisor == 1:
             return self.terms[0][0]
         return None
 
     def range(self) -> tuple[int, int]:
-        """The smallest and the largest value that the index takes."""
+        """The smallest and the largest value that the index takes before it is divided."""
         low = high = self.offset
         for axis, factor in self.terms:
             assert axis.extent is not None
             reach = factor * (axis.extent - 1)
             low, high = low + min(reach, 0), high + max(reach, 0)
         return low, high
+
+    def stays_inside(self, extent: int) -> bool:
+        """Whether the index is whole and within an axis of this extent for all values of its axes."""
+        if any(axis.extent is None for axis, _ in self.terms):
+            return True
+        low, high = self.range()
+        return self.divisor == 1 and low >= 0 and high < extent
 
 
 def at(*axes: Axis) -> tuple[Index, ...]:
@@ -58,13 +67,20 @@ Body = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class Formula:
-    """`out[axes] = reduction over (over) of body(reads)`; a body of None is the product of the reads."""
+    """`out[axes] = reduction over (over) of body(reads, values)`; a body of None is the product of the reads.
+
+    A read outside of its operand is `outside`. A read with one index of an operand of another rank goes by the
+    operand's elements in order. `values` are axes whose running value the body takes after the reads. The reduction
+    "argmax" is the first position of the largest body among the `over` axes, counted in order.
+    """
 
     axes: tuple[Axis, ...]
     reads: tuple[tuple[Index, ...], ...]
     over: tuple[Axis, ...] = ()
     reduction: Reduction | None = None
     body: Body | None = field(default=None, compare=False)
+    outside: float = 0.0
+    values: tuple[Axis, ...] = ()
 
     @property
     def pointwise(self) -> bool:

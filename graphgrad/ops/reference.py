@@ -70,12 +70,15 @@ def _product(
     formula: Formula, axes: tuple[Axis, ...], reads: list[tuple[Index, ...]], operands: Sequence[Array]
 ) -> Array | None:
     """A sum of products at plain indices is an einsum."""
-    if formula.body is not None or formula.reduction not in (None, "sum"):
+    if formula.body is not None or formula.reduction not in (None, "sum") or formula.outside:
         return None
     letter = dict(zip((*axes, *formula.over), string.ascii_letters, strict=False))
     plain = [[index.axis for index in read] for read in reads]
     if any(axis is None for read in plain for axis in read):
         return None
+    for array, read in zip(operands, plain, strict=True):
+        if array.ndim != len(read) or any(a.extent not in (None, e) for a, e in zip(read, array.shape, strict=True)):  # type: ignore[union-attr]
+            return None
     terms = ",".join("".join(letter[axis] for axis in read if axis is not None) for read in plain)
     used = set(terms)
     result = np.einsum(f"{terms}->{''.join(letter[axis] for axis in axes if letter[axis] in used)}", *operands)
@@ -101,7 +104,8 @@ def _general(
         )
         for position, axis in enumerate(every)
     }
-    laid = [_read(array, read, grid) for array, read in zip(operands, reads, strict=True)]
+    laid = [_read(array, read, grid, formula.outside) for array, read in zip(operands, reads, strict=True)]
+    laid += [np.asarray(grid[axis], float) for axis in formula.values]
     if formula.body is None:
         value = np.asarray(np.prod(np.broadcast_arrays(*laid), axis=0) if len(laid) > 1 else laid[0])
     else:
@@ -110,20 +114,26 @@ def _general(
         return value
     extents = [grid[axis].size for axis in every]
     value = np.broadcast_to(value, np.broadcast_shapes(value.shape, extents))
+    if formula.reduction == "argmax":
+        return np.argmax(value.reshape(*value.shape[: len(axes)], -1), axis=-1)
     return np.asarray(_REDUCE[formula.reduction](value, axis=tuple(range(len(axes), len(every)))))
 
 
-def _read(array: Array, read: tuple[Index, ...], grid: Mapping[Axis, Array]) -> Array:
-    """The elements of an operand at affine indices; outside of it they are 0."""
+def _read(array: Array, read: tuple[Index, ...], grid: Mapping[Axis, Array], outside: float) -> Array:
+    """The elements of an operand at affine indices; what is not there is `outside`."""
     if not read:
         return array
-    positions = [sum((factor * grid[axis] for axis, factor in i.terms), np.asarray(i.offset)) for i in read]
-    inside = [(p >= 0) & (p < extent) for p, extent in zip(positions, array.shape, strict=True)]
+    if len(read) != array.ndim:  # by the elements in order
+        array = array.reshape(*array.shape[: len(read) - 1], -1)
+    places = [sum((factor * grid[axis] for axis, factor in i.terms), np.asarray(i.offset)) for i in read]
+    whole = [place % index.divisor == 0 for place, index in zip(places, read, strict=True)]
+    places = [place // index.divisor for place, index in zip(places, read, strict=True)]
+    inside = [w & (p >= 0) & (p < extent) for w, p, extent in zip(whole, places, array.shape, strict=True)]
     if all(mask.all() for mask in inside):
-        return np.asarray(array[tuple(positions)])
-    clipped = [np.clip(p, 0, extent - 1) for p, extent in zip(positions, array.shape, strict=True)]
+        return np.asarray(array[tuple(places)])
+    clipped = [np.clip(p, 0, extent - 1) for p, extent in zip(places, array.shape, strict=True)]
     mask = np.logical_and.reduce(np.broadcast_arrays(*inside))
-    return np.where(mask, array[tuple(clipped)], 0.0)
+    return np.where(mask, array[tuple(clipped)], outside)
 
 
 def _body(op: Operation, formula: Formula, arity: int) -> Callable[..., Array]:
