@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 
-from graphgrad.compiler.loops import Argument, Combine, Comment, Let, Loop, Section, Statement, Step, Store
+from graphgrad.compiler.loops import Argument, Combine, Comment, Let, Loop, Product, Section, Statement, Step, Store
 
 WIDTH = 100
 def print_step(step: Step) -> str:
@@ -179,6 +179,8 @@ class _Printer:
                 case Store(array, index, text, add):
                     sign = "+=" if add else "="
                     self._emit(depth, f"{self._element(array, index)} {sign} {text}")
+                case Product(out, left, right):
+                    self._emit(depth, f"np.dot({left}, {right}, {out})")
                 case Loop(axis, extent, body):
                     self._emit(depth, f"for {axis} in range({'N' if extent is None else extent}):")
                     self._statements(depth + 1, body)

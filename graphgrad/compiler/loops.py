@@ -49,6 +49,15 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
+class Product:
+    """A product of matrices over all samples at once: `out = left @ right`."""
+
+    out: str
+    left: str
+    right: str
+
+
+@dataclass(frozen=True, slots=True)
 class Loop:
     """Repeat for an index from 0 below its extent; an extent of None is the number of samples."""
 
@@ -57,7 +66,7 @@ class Loop:
     body: list[Statement] = field(default_factory=list)
 
 
-Statement = Comment | Let | Combine | Store | Loop
+Statement = Comment | Let | Combine | Store | Product | Loop
 
 
 @dataclass(frozen=True, slots=True)

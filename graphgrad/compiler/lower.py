@@ -8,7 +8,19 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
-from graphgrad.compiler.loops import Argument, Combine, Comment, Flat, Let, Loop, Section, Statement, Step, Store
+from graphgrad.compiler.loops import (
+    Argument,
+    Combine,
+    Comment,
+    Flat,
+    Let,
+    Loop,
+    Product,
+    Section,
+    Statement,
+    Step,
+    Store,
+)
 from graphgrad.compiler.program import Instruction, Program, Update
 from graphgrad.compiler.scalar import ATOM, CHOICE, FUNCTIONS, PRODUCT, SUM, UNARY, Text, grouped, literal, source
 from graphgrad.compiler.schedule import Item, Nest, Schedule, Where, schedule, substitute
@@ -156,6 +168,8 @@ class _Lowering:
         ]
 
     def _nest(self, nest: Nest) -> list[Statement]:
+        if nest.items[0].instruction in self.plan.products:
+            return self._product(nest.items[0])
         self.here, self.done = nest, set()
         inner: list[Statement] = []
         for item in nest.items:
@@ -206,6 +220,26 @@ class _Lowering:
             if instruction.type.shape or instruction.type.per_sample or instruction in self.kept:
                 lines.append(Store(self.array_names[instruction], index, name))
         return lines
+
+    def _product(self, item: Item) -> list[Statement]:
+        """A product of matrices over all samples."""
+        factors = self.plan.products[item.instruction]
+        left, right = self._array(factors.left), self._array(factors.right)
+        self.needed.add(item.instruction)
+        return [
+            Comment(self._comment(item.instruction)),
+            Product(
+                self.array_names[item.instruction],
+                f"{left}.T" if factors.left_transposed else left,
+                f"{right}.T" if factors.right_transposed else right,
+            ),
+        ]
+
+    def _array(self, instruction: Instruction) -> str:
+        if instruction.leaf is not None:
+            return self.leaf_names[instruction.leaf]
+        self.needed.add(instruction)
+        return self.array_names[instruction]
 
     def _comment(self, instruction: Instruction) -> str:
         node = self.program.names.get(instruction)
@@ -289,7 +323,11 @@ class _Lowering:
     def full(self) -> set[Instruction]:
         """What needs an element for every sample: what is asked for, and what a later phase reads."""
         if not hasattr(self, "_full"):
-            self._full = {i for i in self.plan.items if i.type.per_sample and (i in self.kept or self._crosses(i))}
+            self._full = {
+                i
+                for i in self.plan.items
+                if i.type.per_sample and (i in self.kept or i in self.plan.products or self._crosses(i))
+            }
         return self._full
 
     def _crosses(self, instruction: Instruction) -> bool:

@@ -12,10 +12,14 @@ from dataclasses import dataclass, field
 
 from graphgrad.compiler.program import Instruction, Program
 from graphgrad.graph import Axis, Formula, Index
-from graphgrad.ops.batch import SAMPLES
+from graphgrad.ops.batch import SAMPLES, BatchReduce
+from graphgrad.ops.linear import MatMul, Outer, Transpose
 
 LONGEST_TEXT = 6
 """How many unnamed operations one line of source may hold."""
+
+LARGE = 2048
+"""From how many elements of the weights on a product is made for all samples at once."""
 
 Where = tuple[Index, ...]
 
@@ -31,8 +35,18 @@ class Item:
 
     @property
     def over_samples(self) -> bool:
-        """Whether it sums over the samples."""
-        return SAMPLES in self.formula.over
+        """Whether it sums over the samples, inside of the loop over them."""
+        return SAMPLES in self.formula.over and self.phase % 2 == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """The two matrices of a product over all samples: operands as they lie, and whether each is taken transposed."""
+
+    left: Instruction
+    left_transposed: bool
+    right: Instruction
+    right_transposed: bool
 
 
 @dataclass(eq=False, slots=True)
@@ -54,6 +68,7 @@ class Schedule:
     phases: dict[int, list[Nest]]
     items: Mapping[Instruction, Item]
     inline: frozenset[Instruction]
+    products: Mapping[Instruction, Factors]
 
 
 def formula_of(instruction: Instruction) -> Formula:
@@ -80,6 +95,29 @@ def substitute(read: Where, axes: tuple[Axis, ...], where: Where) -> Where:
         return Index(tuple((axis, factor) for axis, factor in terms.items() if factor), offset, index.divisor)
 
     return tuple(one(index) for index in read)
+
+
+def as_product(instruction: Instruction) -> Factors | None:
+    """A layer's product, its transpose, or its weights' gradient, where it is large: one matrix product over the batch."""
+    op, inputs = instruction.op, instruction.inputs
+    if isinstance(op, BatchReduce) and isinstance(inputs[0].op, Outer):
+        left, right = inputs[0].inputs
+        large = left.type.size * right.type.size >= LARGE and left.type.per_sample and right.type.per_sample
+        return Factors(left, True, right, False) if large else None
+    if not isinstance(op, MatMul) or inputs[0].type.size * inputs[1].type.size < LARGE:
+        return None
+    (a, b), ranks = inputs, (inputs[0].type.rank, inputs[1].type.rank)
+    if ranks == (2, 1) and b.type.per_sample and not a.type.per_sample:
+        matrix, transposed = _untransposed(a)
+        return Factors(b, False, matrix, not transposed)
+    if ranks == (1, 2) and a.type.per_sample and not b.type.per_sample:
+        matrix, transposed = _untransposed(b)
+        return Factors(a, False, matrix, transposed)
+    return None
+
+
+def _untransposed(matrix: Instruction) -> tuple[Instruction, bool]:
+    return (matrix.inputs[0], True) if isinstance(matrix.op, Transpose) else (matrix, False)
 
 
 def schedule(program: Program, kept: frozenset[Instruction]) -> Schedule:
@@ -110,6 +148,10 @@ class _Scheduler:
             for operand, read in zip(user.inputs, self.formulas[user].reads, strict=True)
             if not _walks(read, operand)
         }
+        found = ((instruction, as_product(instruction)) for instruction in self.order)
+        self.products = {instruction: factors for instruction, factors in found if factors is not None}
+        for factors in self.products.values():
+            self.jumped |= {factors.left, factors.right}
         self.inline: set[Instruction] = set()
         self.weight: dict[Instruction, int] = {}
         self.available: dict[Instruction, int] = {}
@@ -127,7 +169,7 @@ class _Scheduler:
         for instruction in self.order:
             if instruction in self.updates:
                 self._place(instruction, after)
-        return Schedule(dict(sorted(self.phases.items())), self.items, frozenset(self.inline))
+        return Schedule(dict(sorted(self.phases.items())), self.items, frozenset(self.inline), self.products)
 
     def _is_inline(self, instruction: Instruction) -> bool:
         """Whether the value is written inside the lines that use it: moves of an index, and short unnamed steps."""
@@ -159,30 +201,40 @@ class _Scheduler:
         """Find the phase of every instruction; returns a shared phase after all of them, for the updates."""
         self.phase: dict[Instruction, int] = {}
         for instruction in self.order:
-            ready = max((self.available.get(operand, 0) for operand in instruction.inputs), default=0)
+            ready = max((self.available.get(operand, 0) for operand in self._awaited(instruction)), default=0)
             if instruction in self.inline:
                 self.available[instruction] = ready
                 continue
-            sums = SAMPLES in self.formulas[instruction].over
-            odd = sums or instruction.type.per_sample
+            whole = instruction in self.products
+            sums = SAMPLES in self.formulas[instruction].over and not whole
+            odd = sums or (instruction.type.per_sample and not whole)
             phase = ready if ready % 2 == odd else ready + 1
             self.phase[instruction] = phase
             self.available[instruction] = phase + sums
         last = max([*self.phase.values(), *self.available.values()], default=0)
         return last + 2 - last % 2
 
+    def _awaited(self, instruction: Instruction) -> tuple[Instruction, ...]:
+        factors = self.products.get(instruction)
+        return (factors.left, factors.right) if factors else instruction.inputs
+
     def _place(self, instruction: Instruction, phase: int) -> None:
         formula = self.formulas[instruction]
         nests = self.phases.setdefault(phase, [])
         space = tuple(axis.extent for axis in formula.axes)
-        reads = [
+        factors = self.products.get(instruction)
+        read = [(factors.left, ()), (factors.right, ())] if factors else self.resolved(instruction)
+        reads: list[tuple[Item, Where]] = [
             (self.items[operand], where)
-            for operand, where in self.resolved(instruction)
+            for operand, where in read
             if operand in self.items and self.items[operand].phase == phase
         ]
         first = max((nests.index(item.nest) for item, _ in reads), default=0)
         own = tuple(Index(((axis, 1),)) for axis in formula.axes)
-        for nest in nests[first:]:
+        whole = instruction in self.products
+        for nest in nests[first:] if not whole else ():
+            if nest.items[0].instruction in self.products:
+                continue
             at_own_index = all(where == own for item, where in reads if item.nest is nest)
             if nest.space == space and at_own_index:
                 break
