@@ -1,0 +1,66 @@
+"""Every example runs as a script of its own, with warnings as errors, and prints the lecture's numbers."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+SAYS = {
+    "l01_forward_pass": ["A = W⁽⁰⁾x", "l = −t ln y − (1 − t) ln(1 − y)", "18 parameters"],
+    "l02_losses": ["l_entropy            1000       2.127      0.6931      0.1269           0", "[ 0.2312 -0.3715  0.1402]"],
+    "l03_objective": ["R₁ = ‖w‖₁", "R₂ = ‖w‖₂²", "2.5661", "2.7461"],
+    "l04_one_step": ["W⁰₁₂: -0.2 - 0.5 · 0.126931 = -0.263465", "by differences ∂J/∂W⁰₁₂ = 0.126931"],
+    "l05_chain_rule": ["(2*u) · (2) · (-1/x**2) = -8/x**3", "f = 1, ∂f/∂x = -1"],
+    "l06_chain_of_factors": ["∂l/∂W⁽⁰⁾ = ∂l/∂y · ∂y/∂E · ∂E/∂D · ∂D/∂C · ∂C/∂B · ∂B/∂A · ∂A/∂W⁽⁰⁾", "∂l/∂W⁽⁰⁾ = ∂l/∂A xᵀ"],
+    "l07_backpropagation": ["∂l/∂B = W⁽¹⁾ᵀ ∂l/∂C", "All 11 gradients agree"],
+    "l15_batches": [
+        "z = 0.06, σ(z) = 0.5150, l = 0.6636, ∂l/∂w = [-0.485 -0.194  0.485]",
+        "z = [ 0.06 11.06]",
+        "0.999984",
+    ],
+    "breast_cancer": ["held-out accuracy: 0.9"],
+}
+"""What each example prints, among other things."""
+
+
+def run(script, folder):
+    return subprocess.run(
+        [sys.executable, "-W", "error", str(script)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+    )
+
+
+@pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.stem)
+def test_example(script, tmp_path):
+    done = run(script, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [line for line in SAYS[script.stem] if line not in done.stdout] == []
+    if picture := re.search(r"^picture: (.+)$", done.stdout, re.MULTILINE):
+        assert ElementTree.fromstring((tmp_path / picture[1]).read_text("utf-8")).tag.endswith("svg")
+
+
+def test_the_accuracy_on_real_data(tmp_path):
+    said = run(ROOT / "examples" / "breast_cancer.py", tmp_path).stdout
+    assert float(re.search(r"accuracy: ([0-9.]+)", said)[1]) >= 0.95
+    assert (tmp_path / "breast_cancer.svg").exists()
+
+
+def test_the_example_of_the_readme(tmp_path):
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    script = tmp_path / "readme.py"
+    script.write_text(code, "utf-8")
+    done = run(script, tmp_path)
+    assert done.returncode == 0, done.stderr
+    told = [line.partition("# ")[2].strip() for line in code.splitlines() if line.startswith("print") and "# " in line]
+    assert told
+    assert done.stdout.split() == " ".join(told).split()
