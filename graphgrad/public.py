@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphgrad.graph import Graph as _Graph
 from graphgrad.graph import Node, current
 
 if TYPE_CHECKING:
     from graphgrad.calculus.check import GradientCheck
+    from graphgrad.drawing import Picture
+    from graphgrad.runtime.function import Result
 
 
 class Graph(_Graph):
@@ -44,6 +46,48 @@ class Graph(_Graph):
         from graphgrad.calculus.check import check_gradients
 
         return check_gradients(self, {**(arrays or {}), **named}, of, rtol=rtol, atol=atol, most=most, seed=seed)
+
+    def draw(
+        self,
+        values: Result | Mapping[Any, Any] | None = None,
+        gradients: Mapping[Any, Any] | None = None,
+        *,
+        of: str | Node | None = None,
+        theme: str = "light",
+        collapse: bool | Iterable[str] | None = None,
+        sample: int | None = None,
+    ) -> Picture:
+        """The picture of the graph, as SVG, PNG, PDF or DOT; in Jupyter it shows itself.
+
+        values     the result of a compiled function, or arrays by name: written on the cards, above;
+        gradients  arrays by name, below; a result brings its own, and says what they are the gradients `of`;
+        theme      "light", "dark", or "auto", which follows the reader's screen;
+        collapse   the groups drawn as one card each: True all, False none, or their titles; by default, in a graph of
+                   more than 60 nodes, the innermost;
+        sample     which sample of a batch is shown.
+
+        Raises DataError where an array has not its node's shape, DrawingError where Graphviz is missing.
+
+        >>> import graphgrad as gg
+        >>> with gg.Graph("one neuron") as g:
+        ...     x, w = gg.input("x", 2), gg.param("w", 2)
+        ...     g.y = gg.sigmoid(w @ x)
+        >>> g.draw({"x": [0.0, 1.0], "w": [1.0, 0.0], "y": 0.5})
+        <Picture of one neuron: 4 cards, 3 edges>
+        """
+        from graphgrad.drawing import picture
+
+        if values is None or isinstance(values, Mapping):
+            arrays = values
+        else:
+            arrays = values.values
+            if gradients is None and values.gradients:
+                gradients, of = values.gradients, of or values.function.outputs[0]
+        forward, backward = (
+            None if given is None else {self[key]: array for key, array in given.items()}
+            for given in (arrays, gradients)
+        )
+        return picture(self, forward, backward, None if of is None else self[of], theme, collapse, sample)
 
 
 def input(name: str, *shape: int) -> Node:
