@@ -1,6 +1,7 @@
 """The lecture's network on real data: 569 tumours of 30 measured features each, benign (1) or malignant (0).
 
-Prints the accuracy on tumours that were held out, and draws the graph to breast_cancer.svg in the current directory.
+Prints the accuracy on tumours that were held out, and draws the graph, with the values and
+gradients of one of them, to breast_cancer.svg in the current directory.
 """
 
 from pathlib import Path
@@ -21,7 +22,8 @@ with gg.Graph("breast cancer") as g:
     g.E = w @ g.D
     g.y = gg.sigmoid(g.E)
     g.l = gg.binary_cross_entropy(g.y, t)
-    g.J = gg.batch_mean(g.l) + 0.003 * gg.l2(W0, W1, w)
+    g.R = gg.l2(W0, W1, w)
+    g.J = gg.batch_mean(g.l) + 0.003 * g.R
 
 tumours = load_breast_cancer()
 seen, held_out, t_seen, t_held_out = train_test_split(
@@ -38,5 +40,5 @@ accuracy = np.mean((result["y"] > 0.5) == t_held_out)
 print(f"held-out accuracy: {accuracy:.4f} of {len(held_out)} tumours")
 assert accuracy >= 0.95
 
-Path("breast_cancer.svg").write_text(g.draw(values=result).svg(), "utf-8")
+Path("breast_cancer.svg").write_text(g.draw(values=result, sample=0).svg(), "utf-8")
 print("picture: breast_cancer.svg")
