@@ -64,7 +64,7 @@ from graphgrad.ops import (
     tanh,
     transpose,
 )
-from graphgrad.public import Graph, group, input, param
+from graphgrad.public import Graph, group, input, param, parse
 
 if TYPE_CHECKING:
     from graphgrad.runtime.function import Function, Result, compile
@@ -140,6 +140,7 @@ __all__ = [
     "negative",
     "outer",
     "param",
+    "parse",
     "power",
     "reciprocal",
     "relu",

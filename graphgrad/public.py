@@ -18,6 +18,25 @@ if TYPE_CHECKING:
 class Graph(_Graph):
     __doc__ = _Graph.__doc__
 
+    def text(self) -> str:
+        """The graph in the text form, of which `parse` makes the same graph.
+
+        Raises GraphError for steps of a gradient that have no name, and for operations that are not registered.
+
+        >>> import graphgrad as gg
+        >>> with gg.Graph("one neuron") as g:
+        ...     x, w = gg.input("x", 2), gg.param("w", 2)
+        ...     g.y = gg.sigmoid(w @ x)
+        >>> print(g.text())
+        "one neuron"
+        x = input(2)
+        w = param(2)
+        y = sigmoid(w @ x)
+        """
+        from graphgrad.graph.writing import write
+
+        return write(self)
+
     def check_gradients(
         self,
         arrays: Mapping[str, object] | None = None,
@@ -129,3 +148,22 @@ def group(title: str) -> AbstractContextManager[None]:
     ('Layer 1',)
     """
     return current().group(title)
+
+
+def parse(text: str) -> Graph:
+    """The graph that a text describes: declarations, then one `name = expression` a line; `docs/text-form.md` has it all.
+
+    The text is read and never run. Raises TextError, with line and column, for what cannot be read.
+
+    >>> import graphgrad as gg
+    >>> g = gg.parse('''
+    ... x = input(2)
+    ... w = param(2)
+    ... y = sigmoid(w @ x)
+    ... ''')
+    >>> g.y.shape, g.count_params()
+    ((), 2)
+    """
+    from graphgrad.graph.text import read
+
+    return read(text, Graph())

@@ -11,6 +11,7 @@ from graphgrad.graph import (
     NoGradient,
     Type,
     ancestors,
+    public,
     written,
 )
 from graphgrad.ops.batch import BatchSize, BatchSpread, batch_sum
@@ -18,6 +19,7 @@ from graphgrad.ops.elementwise import is_one
 from graphgrad.ops.reductions import broadcast_to, sum_to
 
 
+@public
 def grad(of: Node, wrt: Node) -> Node:
     """The gradient ∂of/∂wrt as a node of the graph, of the shape of `wrt`.
 

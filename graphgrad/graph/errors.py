@@ -26,12 +26,11 @@ class NamingError(GraphError):
 
 
 class TextError(GraphError):
-    """The text form cannot be read; `line` and `column` (both from 1) say where."""
+    """The text form cannot be read; `line` and `column` (both from 1) say where, `reason` why."""
 
-    def __init__(self, message: str, line: int = 0, column: int = 0) -> None:
-        where = f"line {line}, column {column}: " if line else ""
-        super().__init__(where + message)
-        self.reason = message
+    def __init__(self, reason: str, line: int, column: int, file: str = "") -> None:
+        super().__init__(f"{f'{file}, ' if file else ''}line {line}, column {column}: {reason}")
+        self.reason = reason
         self.line = line
         self.column = column
 

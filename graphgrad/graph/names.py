@@ -142,7 +142,7 @@ def name(written: str, *, parameter: bool = False) -> Name:
     )
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=32768)
 def _read(written: str, parameter: bool) -> Name | None:
     written = _GREEK_LETTER.get(written, written)
     if len(written) > LONGEST or "__" in written:

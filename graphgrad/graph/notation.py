@@ -109,7 +109,7 @@ def _formula(node: Node, style: Style) -> tuple[str, int]:
 
 def binding(notation: Notation, style: Style, count: int) -> tuple[int, tuple[int, ...]]:
     """How tightly the formula of an operation with `count` operands binds, and how tightly each operand has to."""
-    if style == "text" and (read := _in_python(notation.text, count)) is not None:
+    if style == "text" and (read := in_python(notation.text, count)) is not None:
         return read
     asked = (style == "latex" and notation.latex_operands) or notation.operands or (SUM,) * count
     return notation.binds, asked
@@ -127,7 +127,7 @@ _PYTHON: dict[type[ast.operator], tuple[int, int, int]] = {
 
 
 @lru_cache(maxsize=1024)
-def _in_python(template: str, count: int) -> tuple[int, tuple[int, ...]] | None:
+def in_python(template: str, count: int) -> tuple[int, tuple[int, ...]] | None:
     """How a template of the text form binds by Python's grammar; None for one that is for reading only."""
     slots = [f"operand{position}" for position in range(count)]
     asked = dict.fromkeys(slots, SUM)
