@@ -1,0 +1,97 @@
+"""The kernel cache: written once, shared by processes, private, and rebuilt where it is damaged."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import graphgrad as gg
+from graphgrad.compiler import cache
+
+PROGRAM = """
+import sys
+import graphgrad as gg
+with gg.Graph() as g:
+    x, w = gg.input("x", 2), gg.param("w", 2)
+    g.y = gg.sigmoid(w @ x)
+f = gg.compile(g, "y", wrt="w")
+r = f(x=[1.0, 2.0], w=[0.5, -0.25])
+print(r["y"], "sympy" in sys.modules)
+"""
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "kernels"))
+    return tmp_path / "kernels"
+
+
+def graph():
+    with gg.Graph() as g:
+        x = gg.input("x")
+        g.y = gg.exp(x) * 3
+    return g
+
+
+def run():
+    return subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_a_second_process_takes_what_the_first_compiled(home):
+    assert run() == ["0.5", "True"]
+    machine_code = {file: file.stat().st_mtime_ns for file in home.rglob("*.nbc")}
+    assert machine_code
+    assert run() == ["0.5", "False"], "with a warm cache no formula is looked at again"
+    assert {file: file.stat().st_mtime_ns for file in home.rglob("*.nbc")} == machine_code
+
+
+def test_processes_that_start_together_compile_once(home):
+    started = [
+        subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    outcomes = [process.communicate() for process in started]
+    assert [out.split()[0] for out, _ in outcomes] == ["0.5"] * 4, outcomes
+    assert len(list(home.rglob("step.py"))) == 1
+    assert len(list(home.rglob("*.nbc"))) == 1
+
+
+def test_the_folder_is_the_users_alone(home):
+    gg.compile(graph(), "y")(x=1.0)
+    assert oct(home.stat().st_mode)[-3:] == "700"
+    assert all(oct(entry.stat().st_mode)[-3:] == "700" for entry in cache.entries())
+
+
+def test_a_folder_that_others_can_write_is_refused(home):
+    home.mkdir(mode=0o700)
+    home.chmod(0o777)
+    with pytest.raises(cache.CacheError, match="can be written by others, and what lies there is run"):
+        gg.compile(graph(), "y")(x=1.0)
+
+
+@pytest.mark.parametrize("damage", ["step.py", "*.nbc", "*.nbi"])
+def test_a_damaged_entry_is_rebuilt(home, damage):
+    def value():
+        program = PROGRAM.replace("gg.sigmoid", "gg.tanh")
+        return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()[0]
+
+    first = value()
+    (file,) = home.rglob(damage)
+    file.write_bytes(file.read_bytes()[:20])
+    assert value() == first
+
+
+def test_entries_can_be_counted_and_cleared(home):
+    gg.compile(graph(), "y")(x=1.0)
+    assert len(cache.entries()) == 1
+    assert cache.size() > 0
+    assert cache.clear() == 1
+    assert cache.entries() == []
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root can write everywhere")
+def test_a_home_that_cannot_be_written_is_no_obstacle(tmp_path, monkeypatch):
+    tmp_path.chmod(0o500)
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "kernels"))
+    assert gg.compile(graph(), "y")(x=0.0)["y"] == 3
