@@ -14,7 +14,7 @@ Theme = Mapping[str, str]
 LIGHT: Theme = {
     "paper": "#FFFFFF",
     "ink": "#1B2631",
-    "muted": "#566573",
+    "muted": "#4D5B68",
     "edge": "#7F8C8D",
     "panel": "#FFFFFF",
     "forward": "#00695C",
@@ -61,14 +61,14 @@ DARK: Theme = {
     "linear": "#2A3138",
     "linear-line": "#9AA5AF",
     "activation": "#3A2747",
-    "activation-line": "#A569BD",
+    "activation-line": "#AF7AC5",
     "loss": "#4A211E",
     "loss-line": "#EC7063",
     "group": "#1A2028",
     "group-line": "#8D99A5",
     "cluster": "#151B21",
     "cluster-line": "#3D4852",
-    "bar-ink": "#FFFFFF",
+    "bar-ink": "#11161C",
 }
 
 TOKENS: Theme = {role: f"#fe{position:04x}" for position, role in enumerate(LIGHT)}
