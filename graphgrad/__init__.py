@@ -29,6 +29,7 @@ from graphgrad.graph import (
     ShapeError,
     TextError,
 )
+from graphgrad.graph.build import Input, Param
 from graphgrad.ops import (
     abs_,
     add,
@@ -64,7 +65,7 @@ from graphgrad.ops import (
     tanh,
     transpose,
 )
-from graphgrad.public import Graph, group, input, param, parse
+from graphgrad.public import Graph, group, input, network, param, parse
 
 if TYPE_CHECKING:
     from graphgrad.runtime.function import Function, Result, compile
@@ -107,9 +108,11 @@ __all__ = [
     "Graph",
     "GraphError",
     "History",
+    "Input",
     "NamingError",
     "Node",
     "NotFiniteWarning",
+    "Param",
     "Result",
     "ShapeError",
     "TextError",
@@ -138,6 +141,7 @@ __all__ = [
     "mean",
     "multiply",
     "negative",
+    "network",
     "outer",
     "param",
     "parse",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from graphgrad.graph import Graph as _Graph
 from graphgrad.graph import Node, current
+from graphgrad.graph.build import network as _network
 
 if TYPE_CHECKING:
     from graphgrad.calculus.check import GradientCheck
@@ -167,3 +168,40 @@ def parse(text: str) -> Graph:
     from graphgrad.graph.text import read
 
     return read(text, Graph())
+
+
+@overload
+def network(function: Callable[..., object], *, title: str | None = None) -> Callable[..., Graph]: ...
+@overload
+def network(*, title: str) -> Callable[[Callable[..., object]], Callable[..., Graph]]: ...
+def network(function: Callable[..., object] | None = None, *, title: str | None = None) -> Callable[..., Any]:
+    """Write a network as a function: the decorated function returns a new graph at each call.
+
+    An argument whose value is `Input(2)` or `Param(3, 2)` is declared under its own name, with `tex=...` for another
+    one in TeX; any other argument is handed on. The names of the function's local variables become the names of the
+    nodes that they hold when the function returns:
+
+    * A node that several variables hold has the name of the first. A variable that is bound again, as in a loop, names
+      the last of its nodes; the others are unnamed steps, under the next free letter.
+    * Variables that begin with an underscore, and those that hold no node, name nothing. A number stays a number.
+    * A variable that holds a gradient names a copy of it, which comes after the lines of the function.
+    * An argument that is declared keeps its name: to bind it again raises NamingError.
+
+    The title is the function's name with spaces, unless `title` gives one. Raises GraphError where the function returns
+    anything but nodes.
+
+    >>> import graphgrad as gg
+    >>> @gg.network
+    ... def one_neuron(x=gg.Input(2), w=gg.Param(2)):
+    ...     z = w @ x
+    ...     y = gg.sigmoid(z)
+    >>> print(one_neuron())
+    one neuron
+    z = wᵀx
+    y = σ(z)
+    >>> one_neuron(x=gg.Input(5), w=gg.Param(5)).count_params()
+    5
+    """
+    if function is None:
+        return lambda function: _network(function, title, Graph)
+    return _network(function, title, Graph)
