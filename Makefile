@@ -1,8 +1,17 @@
 # Everything runs in .venv, made from requirements.lock by pip, wheels with their hashes only: no compiler is needed.
+# The peers of `make bench` have an environment apart, .venv-bench, of their newest releases.
 # PYTHON names the interpreter that makes it (3.11 or later).
 
 PYTHON ?= python3
 BIN := .venv/bin
+
+# Says which Python is needed, where another is found.
+require = @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "graphgrad needs Python 3.11 or later, \
+    $(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=python3.12 ... names another")'
+
+# A virtual environment with pip, also by a Python that has pip and not the parts that bring it along.
+environment = $(PYTHON) -m venv $(1) || \
+    { $(PYTHON) -m venv --without-pip --clear $(1) && $(PYTHON) -m pip --python $(1)/bin/python install --quiet pip; }
 
 .PHONY: app test check style types layers bench lock clean
 .DELETE_ON_ERROR:
@@ -25,21 +34,31 @@ types: .venv/graphgrad.done
 layers: .venv/graphgrad.done
 	$(BIN)/lint-imports
 
+bench: .venv-bench/done  ## time a training step, beside the peers of the extra `bench`
+	.venv-bench/bin/python benchmarks/lecture.py
+
 lock: .venv/graphgrad.done  ## resolve the dependencies of pyproject.toml anew
 	$(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate --upgrade \
 	    --extra app --extra examples --extra dev --quiet --output-file requirements.lock pyproject.toml
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/lock.done: requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"graphgrad needs Python 3.11 or later; $(PYTHON) is {sys.version.split()[0]}: make PYTHON=python3.12 ... names another")'
+	$(require)
 	rm -rf .venv
-	$(PYTHON) -m venv .venv || { $(PYTHON) -m venv --without-pip --clear .venv && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
+	$(call environment,.venv)
 	$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: -r requirements.lock
 	touch $@
 
 .venv/graphgrad.done: .venv/lock.done pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv-bench/done: pyproject.toml
+	$(require)
+	rm -rf .venv-bench
+	$(call environment,.venv-bench)
+	.venv-bench/bin/python -m pip install --quiet --editable '.[bench]'
 	touch $@

@@ -27,7 +27,9 @@ updated = {name: array - ETA * before.grad[name] for name, array in weights.item
 after = f(**data, **updated)
 
 for name, array in weights.items():
-    print(f"\n{name} before\n{array}\n∂J/∂{name}\n{np.round(before.grad[name], 4)}\n{name} after\n{np.round(updated[name], 4)}")
+    print(
+        f"\n{name} before\n{array}\n∂J/∂{name}\n{np.round(before.grad[name], 4)}\n{name} after\n{np.round(updated[name], 4)}"
+    )
 print(f"\nJ before {before['J']:.4f}, after {after['J']:.4f}")
 assert after["J"] < before["J"]
 
@@ -35,9 +37,13 @@ assert after["J"] < before["J"]
 h = 1e-6
 nudge = np.zeros((3, 2))
 nudge[0, 1] = h
-difference = (f(**data, W0=weights["W0"] + nudge, w=weights["w"])["J"] - f(**data, W0=weights["W0"] - nudge, w=weights["w"])["J"]) / (2 * h)
+difference = (
+    f(**data, W0=weights["W0"] + nudge, w=weights["w"])["J"] - f(**data, W0=weights["W0"] - nudge, w=weights["w"])["J"]
+) / (2 * h)
 gradient = before.grad["W0"][0, 1]
-print(f"W⁰₁₂: {weights['W0'][0, 1]} - {ETA} · {gradient:.6f} = {updated['W0'][0, 1]:.6f}; by differences ∂J/∂W⁰₁₂ = {difference:.6f}")
+print(
+    f"W⁰₁₂: {weights['W0'][0, 1]} - {ETA} · {gradient:.6f} = {updated['W0'][0, 1]:.6f}; by differences ∂J/∂W⁰₁₂ = {difference:.6f}"
+)
 assert abs(difference - gradient) < 1e-6
 
 # The bound step does the same inside compiled code.

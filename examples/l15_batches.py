@@ -18,7 +18,9 @@ weights = np.array([2.0, -3.6, 0.5])
 a, b = np.array([1.0, 0.4, -1.0]), np.array([1.0, -2.1, 3.0])
 
 one = f(x=a, t=1.0, w=weights)
-print(f"one sample:  z = {one['z']:.2f}, σ(z) = {one['y']:.4f}, l = {one['l']:.4f}, ∂l/∂w = {np.round(one.grad['w'], 4)}")
+print(
+    f"one sample:  z = {one['z']:.2f}, σ(z) = {one['y']:.4f}, l = {one['l']:.4f}, ∂l/∂w = {np.round(one.grad['w'], 4)}"
+)
 assert round(float(one["z"]), 12) == 0.06
 assert round(float(one["y"]), 4) == 0.5150
 assert round(float(one["l"]), 4) == 0.6636
@@ -39,7 +41,11 @@ parts = [f(x=samples[k : k + 32], t=targets[k : k + 32], w=weights) for k in ran
 assert [len(part["l"]) for part in parts] == [32, 32, 32, 4]
 assert np.allclose(sum(part.grad["w"].sum(0) for part in parts), whole.grad["w"].sum(0), rtol=1e-12)
 
-history = gg.fit(g, "l", {"x": samples, "t": targets}, params={"w": weights}, optimizer=gg.SGD(0.05), epochs=30, batch_size=32)
-print(f"mini-batches of 32: Σ l per batch from {history.loss[0]:.2f} to {history.loss[-1]:.2f} in {len(history.loss)} epochs")
+history = gg.fit(
+    g, "l", {"x": samples, "t": targets}, params={"w": weights}, optimizer=gg.SGD(0.05), epochs=30, batch_size=32
+)
+print(
+    f"mini-batches of 32: Σ l per batch from {history.loss[0]:.2f} to {history.loss[-1]:.2f} in {len(history.loss)} epochs"
+)
 print(f"w = {np.round(history.params['w'], 3)}")
 assert history.loss[-1] < history.loss[0] / 5

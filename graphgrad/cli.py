@@ -69,7 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--rate", type=float, default=0.1, help="η in W := W - η ∂J/∂W (0.1)")
     train.add_argument("--batch-size", type=int, metavar="N", help="samples in a step; all if left out")
     train.add_argument("--seed", type=int, default=0, help="for the first weights and the order of samples (0)")
-    train.add_argument("-o", "--output", metavar="OUT", help="where to save the network with its weights, such as net.gg")
+    train.add_argument(
+        "-o", "--output", metavar="OUT", help="where to save the network with its weights, such as net.gg"
+    )
     train.set_defaults(command=_train)
 
     cache = commands.add_parser("cache", help="look at the kernel cache, or clear it")

@@ -14,11 +14,17 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 SAYS = {
     "l01_forward_pass": ["A = W⁽⁰⁾x", "l = −t ln y − (1 − t) ln(1 − y)", "18 parameters"],
-    "l02_losses": ["l_entropy            1000       2.127      0.6931      0.1269           0", "[ 0.2312 -0.3715  0.1402]"],
+    "l02_losses": [
+        "l_entropy            1000       2.127      0.6931      0.1269           0",
+        "[ 0.2312 -0.3715  0.1402]",
+    ],
     "l03_objective": ["R₁ = ‖w‖₁", "R₂ = ‖w‖₂²", "2.5661", "2.7461"],
     "l04_one_step": ["W⁰₁₂: -0.2 - 0.5 · 0.126931 = -0.263465", "by differences ∂J/∂W⁰₁₂ = 0.126931"],
     "l05_chain_rule": ["(2*u) · (2) · (-1/x**2) = -8/x**3", "f = 1, ∂f/∂x = -1"],
-    "l06_chain_of_factors": ["∂l/∂W⁽⁰⁾ = ∂l/∂y · ∂y/∂E · ∂E/∂D · ∂D/∂C · ∂C/∂B · ∂B/∂A · ∂A/∂W⁽⁰⁾", "∂l/∂W⁽⁰⁾ = ∂l/∂A xᵀ"],
+    "l06_chain_of_factors": [
+        "∂l/∂W⁽⁰⁾ = ∂l/∂y · ∂y/∂E · ∂E/∂D · ∂D/∂C · ∂C/∂B · ∂B/∂A · ∂A/∂W⁽⁰⁾",
+        "∂l/∂W⁽⁰⁾ = ∂l/∂A xᵀ",
+    ],
     "l07_backpropagation": ["∂l/∂B = W⁽¹⁾ᵀ ∂l/∂C", "All 11 gradients agree"],
     "l15_batches": [
         "z = 0.06, σ(z) = 0.5150, l = 0.6636, ∂l/∂w = [-0.485 -0.194  0.485]",
@@ -36,6 +42,7 @@ def run(script, folder):
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
         capture_output=True,
+        check=False,
         encoding="utf-8",
     )
 
