@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from graphgrad.graph import Graph, Leaf, Misfit, Node, NoGradient, Notation, Operation, ShapeError, Type, function
 
@@ -15,16 +16,23 @@ Rule = Callable[..., tuple[Node | NoGradient, ...]]
 
 @dataclass(frozen=True, eq=False)
 class Composite(Operation):
-    """`name(*inputs)` is `body(*inputs)`; `rule(gradient, output, *inputs)` may state its gradient."""
+    """`name(*inputs)` is `body(*inputs)`; `rule(gradient, output, *inputs)` may state its gradient.
+
+    `settings` are the options that differ from their defaults, as the text form writes them.
+    """
 
     name: str
     body: Callable[..., Node]
     written: Notation | Callable[..., Notation] | None = None
     rule: Rule | None = None
+    settings: tuple[tuple[str, Any], ...] = ()
 
     @property
     def key(self) -> str:
-        return self.name
+        return f"{self.name}({self.options()})"
+
+    def options(self) -> str:
+        return ", ".join(f"{option}={value!r}" for option, value in self.settings)
 
     @property
     def unfolds(self) -> bool:
@@ -41,7 +49,7 @@ class Composite(Operation):
 
     def notation(self, *types: Type) -> Notation:
         if self.written is None:
-            return function(self.name)
+            return function(self.name, options=self.options())
         return self.written(*types) if callable(self.written) else self.written
 
     def expand(self, *inputs: Node) -> Node:
