@@ -2,7 +2,7 @@
 
 Every name is kept: each node's value is read from the compiled step by its name and drawn on the picture.
 
-    python l01_forward_pass.py [PICTURE.svg]
+`python l01_forward_pass.py [PICTURE.svg]` says where the picture goes.
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Backpropagation: the backward sweep step by step, each ∂l/∂node on the picture beside the forward value.
 
-python l07_backpropagation.py [PICTURE.svg]
+`python l07_backpropagation.py [PICTURE.svg]` says where the picture goes.
 """
 
 import sys
