@@ -11,6 +11,7 @@ from graphgrad.graph.notation import Notation, function
 from graphgrad.graph.types import Type
 
 if TYPE_CHECKING:
+    from graphgrad.graph.domain import Domain
     from graphgrad.graph.formula import Formula
     from graphgrad.graph.node import Node
 
@@ -68,6 +69,22 @@ class Operation:
     def unfolds(self) -> bool:
         """Whether the gradient is that of the expansion, by the chain rule."""
         return False
+
+    def domains(self, *types: Type) -> tuple[Domain | None, ...]:
+        """Which values the operands must have, where an array is given for them; empty where any number will do."""
+        return ()
+
+    def starts(self, *types: Type) -> tuple[float | None, ...]:
+        """Where an operand that is a parameter begins, if it is all one number; empty where it is drawn."""
+        return ()
+
+    def updates(self, *inputs: Node) -> dict[Node, Node]:
+        """The operands that a training step leaves with a new value (running statistics, a counter), with that value."""
+        return {}
+
+    def evaluated(self, *inputs: Node) -> Node | None:
+        """The node that stands in its place when the network is used and not trained; None where it is the same."""
+        return None
 
     def vjp(self, gradient: Node, output: Node, *inputs: Node) -> tuple[Node | NoGradient, ...]:
         """The contribution of `gradient` (of `output`) to each input's gradient, as nodes."""
