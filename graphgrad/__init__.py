@@ -65,7 +65,7 @@ from graphgrad.ops import (
     tanh,
     transpose,
 )
-from graphgrad.public import Graph, group, input, network, param, parse
+from graphgrad.public import Graph, group, input, load, load_params, network, param, parse
 
 if TYPE_CHECKING:
     from graphgrad.runtime.function import Function, Result, compile
@@ -135,6 +135,8 @@ __all__ = [
     "input",
     "l1",
     "l2",
+    "load",
+    "load_params",
     "log",
     "log1p",
     "matmul",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
 
 from graphgrad.graph import Graph as _Graph
 from graphgrad.graph import Node, current
@@ -37,6 +40,27 @@ class Graph(_Graph):
         from graphgrad.graph.writing import write
 
         return write(self)
+
+    def save(self, path: str | os.PathLike[str], params: Mapping[str, object] | None = None) -> None:
+        """Write the graph to a file, in JSON where the path ends in `.json`, and its weights beside it if they are given.
+
+        The weights of `net.gg` are in `net.safetensors`: one array for each parameter by its identifier. Both files are
+        complete or not written at all. Weights that lie there already stay as they are if none are given.
+
+        Raises GraphError where a file cannot be written or the graph has no text form, DataError for weights that are
+        missing, unknown, of another shape or not finite.
+
+        >>> import graphgrad as gg, tempfile
+        >>> g = gg.parse("w = param(2)")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     g.save(f"{folder}/net.gg", {"w": [1.0, 2.0]})
+        ...     h = gg.load(f"{folder}/net.gg")
+        ...     gg.load_params(f"{folder}/net.gg", h)
+        {'w': array([1., 2.])}
+        """
+        from graphgrad.graph.save import save
+
+        save(self, path, params)
 
     def check_gradients(
         self,
@@ -205,3 +229,24 @@ def network(function: Callable[..., object] | None = None, *, title: str | None 
     if function is None:
         return lambda function: _network(function, title, Graph)
     return _network(function, title, Graph)
+
+
+def load(path: str | os.PathLike[str]) -> Graph:
+    """The graph that `Graph.save` wrote to this path; its weights are read by `load_params`.
+
+    Raises TextError, with file, line and column, for a text that cannot be read, GraphError for any other file.
+    """
+    from graphgrad.graph.save import load
+
+    return load(path, Graph())
+
+
+def load_params(path: str | os.PathLike[str], graph: Graph) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
+    """The weights that were saved beside the graph of this path: an array for each parameter, by its identifier.
+
+    Raises GraphError where there are none, DataError where they are not those of `graph`: other names or shapes,
+    numbers that are not finite, anything but float32 and float64.
+    """
+    from graphgrad.graph.save import load_params
+
+    return load_params(path, graph)

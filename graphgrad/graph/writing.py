@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
 from graphgrad.graph.errors import GraphError
 from graphgrad.graph.graph import Graph
 from graphgrad.graph.names import name
-from graphgrad.graph.node import Node
+from graphgrad.graph.node import Node, clipped
 from graphgrad.graph.notation import ATOM, SUM, fill, in_python, number, written
 from graphgrad.graph.operation import FUNCTIONS
-from graphgrad.graph.text import DECLARATIONS, DEEPEST, LONGEST_LINE, LONGEST_TEXT, MOST_LINES
+from graphgrad.graph.text import DECLARATIONS, LONGEST_LINE, LONGEST_TEXT, MOST_LINES
 
 MOST_STEPS = 24  # unnamed steps that are written inside one line
+MOST_GRADIENTS = 24  # likewise, of a gradient of gradients
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Statement:
     expression: str
 
     def __str__(self) -> str:
-        annotation = f": {_quoted(self.tex)}" if self.tex else ""
+        annotation = f": {quoted(self.tex)}" if self.tex else ""
         return f"{self.ident}{annotation} = {self.expression}"
 
 
@@ -40,15 +41,8 @@ def write(graph: Graph) -> str:
     Raises GraphError for what a text cannot say: steps of a gradient that are not the gradient itself, operations that
     are not registered, and more than `read` takes.
     """
-    lines = [_quoted(graph.title)] if graph.title else []
-    groups: tuple[str, ...] = ()
-    for statement in statements(graph):
-        group = statement.node.group
-        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(groups, group, strict=False)))
-        for depth in range(shared, len(group)):
-            lines.append(f"{'    ' * depth}with group({_quoted(group[depth])}):")
-        lines.append("    " * len(group) + str(statement))
-        groups = group
+    written_lines = statements(graph)
+    lines = [line for line, _ in laid_out(graph.title, [(line.node.group, str(line)) for line in written_lines])]
     text = "\n".join(lines) + "\n"
     longest = max(map(len, lines), default=0)
     if len(lines) > MOST_LINES or len(text) > LONGEST_TEXT or longest > LONGEST_LINE:
@@ -59,13 +53,27 @@ def write(graph: Graph) -> str:
     return text
 
 
+def laid_out(title: str, lines: Sequence[tuple[tuple[str, ...], str]]) -> list[tuple[str, int | None]]:
+    """The title and the lines, indented under the headings of their groups; each with its position in `lines`."""
+    laid: list[tuple[str, int | None]] = [(quoted(title), None)] if title else []
+    before: tuple[str, ...] = ()
+    for position, (group, line) in enumerate(lines):
+        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, group, strict=False)))
+        for depth in range(shared, len(group)):
+            laid.append((f"{'    ' * depth}with group({quoted(group[depth])}):", position))
+        laid.append(("    " * len(group) + line, position))
+        before = group
+    return laid
+
+
 def statements(graph: Graph) -> list[Statement]:
     """The lines of the text form, in order."""
     writer = _Writer(graph)
     return [writer.statement(node) for node in graph.nodes if node in writer.own]
 
 
-def _quoted(string: str) -> str:
+def quoted(string: str) -> str:
+    """A string as it stands in the text form."""
     return '"' + string.replace("\\", r"\\").replace('"', r"\"") + '"'
 
 
@@ -87,21 +95,18 @@ class _Writer:
 
     def _differentiated(self, node: Node, operand: Node) -> Iterator[Node]:
         """The nodes that a gradient names; raises GraphError for other nodes of the engine."""
+        seen: set[Node] = set()
         pending = [operand]
-        for _ in range(DEEPEST):
-            if not pending:
-                return
-            asked, pending = pending, []
-            for part in asked:
-                if not self.graph.is_derived(part):
-                    yield part
-                elif (pair := self.graph.gradient_of(part)) is not None:
-                    pending += pair
-                else:
-                    raise GraphError(
-                        f"{node.text()}: {written(part, 'unicode')} is a step of a gradient, which the text form cannot name"
-                    )
-        raise GraphError(f"{node.text()}: a gradient of more than {DEEPEST} gradients, which the text form cannot name")
+        while pending:
+            part = pending.pop()
+            if not self.graph.is_derived(part):
+                yield part
+            elif (pair := self.graph.gradient_of(part)) is None:
+                step = clipped(written(part, "unicode"))
+                raise GraphError(f"{node.text()}: {step} is a step of a gradient, which the text form cannot name")
+            elif part not in seen:
+                seen.add(part)
+                pending += pair
 
     def _stands_alone(self, node: Node, users: list[Node]) -> bool:
         if node.kind == "constant":
@@ -143,9 +148,12 @@ class _Writer:
         if node in self.own:
             label = self.graph.name_of(node)
             return label.ident if label else None
-        if (pair := self.graph.gradient_of(node)) is not None:
-            return f"grad({', '.join(self._sign(part) or '' for part in pair)})"
-        return None
+        if (pair := self.graph.gradient_of(node)) is None:
+            return None
+        of, wrt = (self._sign(part) or "" for part in pair)
+        if of.count("grad(") + wrt.count("grad(") > MOST_GRADIENTS:
+            raise GraphError(f"a gradient of more than {MOST_GRADIENTS} gradients, which the text form cannot name")
+        return f"grad({of}, {wrt})"
 
     def _formula(self, node: Node) -> tuple[str, int]:
         notation = node.op.notation(*(operand.type for operand in node.inputs))
