@@ -125,9 +125,11 @@ def _sentence(error: Exception) -> str:
 
 def _graph(options: argparse.Namespace) -> tuple[Graph, dict[str, Any]]:
     """The network of the file, and its weights where it was saved with some."""
-    from graphgrad.graph.save import load
+    from graphgrad.graph.save import weights_path
+    from graphgrad.public import load, load_params
 
-    return load(options.file)
+    graph = load(options.file)
+    return graph, load_params(options.file, graph) if Path(weights_path(options.file)).exists() else {}
 
 
 def _scalar(graph: Graph, asked: str | None) -> Node:

@@ -246,9 +246,9 @@ def _size(path: Path) -> int:
         found = os.stat(path)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise GraphError(f"{_shown(path)} cannot be read: {reason}") from None
+        raise GraphError(f"{_shown(path)}: {reason}") from None
     if not stat.S_ISREG(found.st_mode):
-        raise GraphError(f"{_shown(path)} cannot be read: it is no file")
+        raise GraphError(f"{_shown(path)}: it is no file")
     return found.st_size
 
 
@@ -261,7 +261,7 @@ def _content(path: Path) -> str:
     except UnicodeDecodeError:
         raise GraphError(f"{_shown(path)} is no text: a graph is text or JSON in UTF-8") from None
     except OSError as error:
-        raise GraphError(f"{_shown(path)} cannot be read: {error.strerror}") from None
+        raise GraphError(f"{_shown(path)}: {error.strerror}") from None
 
 
 @contextmanager
