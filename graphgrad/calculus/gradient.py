@@ -126,21 +126,15 @@ class _Sweep:
                 self.contributions.setdefault(operand, []).append(self._fit(part, operand))
 
     def _fit(self, part: Node, operand: Node) -> Node:
-        """The contribution in the operand's own type: summed over what was broadcast, and over the samples."""
-        if part.type.rank >= operand.type.rank:
-            part = sum_to(part, operand.shape)
-        if part.per_sample and not operand.per_sample and not self.of.per_sample:
-            part = batch_sum(part)
-        return part
+        """The contribution in the operand's own shape: summed over what was broadcast."""
+        return sum_to(part, operand.shape) if part.type.rank >= operand.type.rank else part
 
     def _total(self, node: Node) -> Node:
-        """The sum of the contributions, added pairwise, under the name ∂of/∂node."""
+        """The sum of the contributions under the name ∂of/∂node, over the samples too where all share the node."""
         parts = self.contributions.pop(node)
-        while len(parts) > 1:
-            parts = [
-                parts[k] + parts[k + 1] if k + 1 < len(parts) else parts[k] for k in range(0, len(parts), 2)
-            ]
-        (gradient,) = parts
+        if not node.per_sample and not self.of.per_sample and (each := [part for part in parts if part.per_sample]):
+            parts = [part for part in parts if not part.per_sample] + [batch_sum(_added(each))]
+        gradient = _added(parts)
         if gradient.shape != node.shape:
             gradient = _filled(gradient, node)
         if not self.graph.is_derived(node) or self.graph.gradient_of(node):
@@ -156,6 +150,13 @@ class _Sweep:
                 f"the gradient of {written(self.of)} for each sample does not exist: through {node.text()} every sample "
                 f"has a part in it; take the gradient of batch_sum({written(self.of)})"
             )
+
+
+def _added(parts: list[Node]) -> Node:
+    """The sum, added pairwise, so that many parts make no deep formula."""
+    while len(parts) > 1:
+        parts = [parts[k] + parts[k + 1] if k + 1 < len(parts) else parts[k] for k in range(0, len(parts), 2)]
+    return parts[0]
 
 
 def _filled(gradient: Node, node: Node) -> Node:
