@@ -36,8 +36,9 @@ from graphgrad.graph.place import TEXT, Place
 
 LONGEST_TEXT = 1_000_000  # characters
 LONGEST_LINE = 10_000
-MOST_LINES = 20_000
-MOST_NODES = 100_000  # with those of the gradients that the text asks for
+MOST_LINES = 15_000
+MOST_WORDS = 100_000  # names and numbers
+MOST_NODES = 40_000  # with those of the gradients that the text asks for
 LONGEST_NUMBER = 40
 DEEPEST = 100  # operations inside operations, brackets inside brackets
 DEEPEST_GROUP = 20
@@ -174,7 +175,7 @@ class _Reader:
             raise self._error(
                 (MOST_LINES + 1, 1), f"the text has {len(lines):,} lines, at most {MOST_LINES:,} are read"
             )
-        depth = 0
+        depth = words = 0
         for row, line in enumerate(lines, 1):
             if len(line) > LONGEST_LINE:
                 raise self._error((row, 1), f"the line has {len(line):,} characters, at most {LONGEST_LINE:,} are read")
@@ -186,6 +187,10 @@ class _Reader:
                 if kind == "open" and (depth := depth + 1) > DEEPEST:
                     raise self._error((row, token.start() + 1), f"more than {DEEPEST} brackets are open")
                 depth -= kind == "close"
+                if kind in ("name", "number") and (words := words + 1) > MOST_WORDS:
+                    raise self._error(
+                        (row, token.start() + 1), f"more than {MOST_WORDS:,} names and numbers in one text"
+                    )
                 if (wrong := _misplaced(kind, piece)) is not None:
                     raise self._error((row, token.start() + 1), f"{clipped(line.strip())}: {wrong}")
                 code.append(_hidden(piece) if kind == "string" else piece)

@@ -34,13 +34,20 @@ def _total(of: str) -> Callable[..., Node]:
     return body
 
 
-_l1 = Composite(
+class Penalty(Composite):
+    """A penalty on any number of weights: a scalar, whatever their shapes."""
+
+    def infer(self, *types: Type) -> Type:
+        return Type((), any(type.per_sample for type in types))
+
+
+_l1 = Penalty(
     "l1",
     _total("abs"),
     _norms("_1", "₁", "l1"),
     lambda gradient, output, *weights: tuple(times(gradient, sign(weight)) for weight in weights),
 )
-_l2 = Composite(
+_l2 = Penalty(
     "l2",
     _total("square"),
     _norms("_2^2", "₂²", "l2"),
