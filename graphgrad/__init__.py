@@ -33,6 +33,8 @@ from graphgrad.graph.build import Input, Param
 from graphgrad.ops import (
     abs_,
     add,
+    argmax,
+    argmin,
     batch_mean,
     batch_sum,
     binary_cross_entropy,
@@ -46,8 +48,12 @@ from graphgrad.ops import (
     l2,
     log,
     log1p,
+    log_softmax,
+    logsumexp,
     matmul,
+    max_,
     mean,
+    min_,
     multiply,
     negative,
     outer,
@@ -56,6 +62,7 @@ from graphgrad.ops import (
     relu,
     sigmoid,
     sign,
+    softmax,
     sqrt,
     square,
     squared_error,
@@ -74,7 +81,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-abs, sum = abs_, sum_
+abs, max, min, sum = abs_, max_, min_, sum_
 
 _LATER = {
     "Adam": "graphgrad.training.optimizers",
@@ -118,6 +125,8 @@ __all__ = [
     "TextError",
     "abs",
     "add",
+    "argmax",
+    "argmin",
     "batch_mean",
     "batch_sum",
     "binary_cross_entropy",
@@ -139,8 +148,12 @@ __all__ = [
     "load_params",
     "log",
     "log1p",
+    "log_softmax",
+    "logsumexp",
     "matmul",
+    "max",
     "mean",
+    "min",
     "multiply",
     "negative",
     "network",
@@ -152,6 +165,7 @@ __all__ = [
     "relu",
     "sigmoid",
     "sign",
+    "softmax",
     "sqrt",
     "square",
     "squared_error",

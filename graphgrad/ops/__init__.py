@@ -22,15 +22,19 @@ from graphgrad.ops.arithmetic import (
 )
 from graphgrad.ops.batch import batch_mean, batch_sum
 from graphgrad.ops.elementwise import Elementwise, elementwise
+from graphgrad.ops.extremes import argmax, argmin, max_, min_
 from graphgrad.ops.linear import matmul, outer, transpose
 from graphgrad.ops.losses import binary_cross_entropy, binary_cross_entropy_with_logits, squared_error
 from graphgrad.ops.reductions import mean, sum_
 from graphgrad.ops.regularisers import l1, l2
+from graphgrad.ops.softmax import log_softmax, logsumexp, softmax
 
 __all__ = [
     "Elementwise",
     "abs_",
     "add",
+    "argmax",
+    "argmin",
     "batch_mean",
     "batch_sum",
     "binary_cross_entropy",
@@ -44,8 +48,12 @@ __all__ = [
     "l2",
     "log",
     "log1p",
+    "log_softmax",
+    "logsumexp",
     "matmul",
+    "max_",
     "mean",
+    "min_",
     "multiply",
     "negative",
     "outer",
@@ -54,6 +62,7 @@ __all__ = [
     "relu",
     "sigmoid",
     "sign",
+    "softmax",
     "sqrt",
     "square",
     "squared_error",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from graphgrad.graph import (
     PRODUCT,
     SUM,
     ZERO,
+    Axis,
     Formula,
     Misfit,
     Node,
@@ -41,8 +41,8 @@ def normal_axes(axis: Axes, rank: int, who: str = "{0}") -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class Reduce(Operation):
-    """A sum or mean over axes; `axis` as the user wrote it, for the text form."""
+class OverAxes(Operation):
+    """What takes one value out of all elements along some axes; `axis` as the user wrote it, for the text form."""
 
     name: str
     axis: Axes = None
@@ -60,6 +60,29 @@ class Reduce(Operation):
         shown = [f"axis={self.axis}"] if self.axis is not None else []
         return ", ".join(shown + ["keepdims=True"] * self.keepdims)
 
+    def count(self, a: Type) -> int:
+        """How many elements one value is taken out of."""
+        return math.prod(a.shape[axis] for axis in self.axes(a))
+
+    def loops(self, a: Type) -> tuple[tuple[Axis, ...], tuple[Axis, ...], tuple[Axis, ...]]:
+        """The axes of the operand, those of the result, and those that are reduced over."""
+        return reduced_loops(a.shape, self.axes(a), self.keepdims)
+
+
+def reduced_loops(
+    shape: tuple[int, ...], reduced: tuple[int, ...], keepdims: bool
+) -> tuple[tuple[Axis, ...], tuple[Axis, ...], tuple[Axis, ...]]:
+    """The axes of an operand of this shape, those of its reduction, and those that are reduced over."""
+    every = axes_of(shape)
+    ones = dict(zip(reduced, axes_of(tuple(1 for _ in reduced), "uvwxyzst"), strict=True)) if keepdims else {}
+    out = tuple(ones.get(k, axis) for k, axis in enumerate(every) if k not in reduced or k in ones)
+    return every, out, tuple(every[k] for k in reduced)
+
+
+@dataclass(frozen=True)
+class Reduce(OverAxes):
+    """A sum or mean over axes."""
+
     def notation(self, a: Type) -> Notation:
         plain = function(self.name, options=self.options())
         if self.options() or self.name != "sum":
@@ -71,27 +94,17 @@ class Reduce(Operation):
             return None
         (a,) = inputs
         with a.graph.derivation():
-            return Reduce("sum", self.axis, self.keepdims)(a) * (1 / self._count(a.type))
-
-    def _count(self, a: Type) -> int:
-        return math.prod(a.shape[axis] for axis in self.axes(a))
+            return Reduce("sum", self.axis, self.keepdims)(a) * (1 / self.count(a.type))
 
     def formula(self, a: Type) -> Formula:
-        reduced = self.axes(a)
-        every = axes_of(a.shape)
-        out = tuple(axis for k, axis in enumerate(every) if k not in reduced)
-        over = tuple(axis for k, axis in enumerate(every) if k in reduced)
-        if self.keepdims:
-            ones = axes_of(tuple(1 for _ in reduced), "uvwxyzst")
-            kept = dict(zip(reduced, ones, strict=True))
-            out = tuple(kept.get(k, axis) for k, axis in enumerate(every))
+        every, out, over = self.loops(a)
         return Formula(out, (at(*every),), over, "sum")
 
     def vjp(self, gradient: Node, output: Node, *inputs: Node) -> tuple[Node | NoGradient, ...]:
         (a,) = inputs
         axes = self.axes(a.type)
         if self.name == "mean":
-            gradient = gradient * (1 / self._count(a.type))
+            gradient = gradient * (1 / self.count(a.type))
         return (broadcast_to(gradient, a.shape, () if self.keepdims else axes),)
 
 
@@ -143,8 +156,9 @@ def sum_to(a: Node, shape: tuple[int, ...], axes: tuple[int, ...] | None = None)
     return Reduce("sum", stretched, True)(a) if stretched else a
 
 
-def _reduce(name: str, a: Any, axis: Axes, keepdims: bool) -> Node:
-    return Reduce(name, tuple(axis) if isinstance(axis, list) else axis, bool(keepdims))(a)
+def as_written(axis: Axes) -> Axes:
+    """The axes as an option of an operation, which must not change."""
+    return tuple(axis) if isinstance(axis, list) else axis
 
 
 def sum_(a: Node, axis: Axes = None, keepdims: bool = False) -> Node:
@@ -159,12 +173,12 @@ def sum_(a: Node, axis: Axes = None, keepdims: bool = False) -> Node:
     >>> g.A.shape
     (2,)
     """
-    return _reduce("sum", a, axis, keepdims)
+    return Reduce("sum", as_written(axis), bool(keepdims))(a)
 
 
 def mean(a: Node, axis: Axes = None, keepdims: bool = False) -> Node:
     """The mean over axes of one sample, y = (1/m) Σᵢ aᵢ; as `sum`, divided by the number of elements."""
-    return _reduce("mean", a, axis, keepdims)
+    return Reduce("mean", as_written(axis), bool(keepdims))(a)
 
 
 public(sum_, "sum")

@@ -8,7 +8,7 @@ A mixture such as "n1" says which operands have a value for each sample (n) and 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 
 import mpmath as mp
@@ -58,15 +58,18 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Exact:
-    """An elementwise operation as a function of mpmath, with the value and slopes that it has at its kinks."""
+    """An elementwise operation as a function of mpmath, with the value and slope that it has at its kinks.
+
+    `odd` says that the NumPy formula also holds outside of the domain, at infinities and NaN.
+    """
 
     name: str
     call: Callable[..., gg.Node]
     value: Callable[..., np.ndarray]
     exact: Callable[..., object]
     domains: tuple[Domain, ...]
-    smooth: bool = True
-    kinks: dict[float, tuple[float, float]] = field(default_factory=dict)
+    kinks: dict[float, tuple[float, float]]
+    odd: bool
 
 
 SAMPLES: list[Sample] = []
@@ -80,17 +83,19 @@ def sample(name, call, value, *shapes, mixtures=None, domains=LINE, smooth=True,
         SAMPLES.append(Sample(name, call, value, shapes, mixture, domains, smooth, whole, tag))
 
 
-def unary(name, value, exact, domain=LINE, *, smooth=True, kinks=None, call=None):
+def unary(name, value, exact, domain=LINE, *, smooth=True, kinks=None, odd=True, call=None):
+    """An elementwise operation of one operand; `kinks` are {point: (value, slope)}."""
     call = call or FUNCTIONS[name]
-    EXACT[name] = Exact(name, call, value, exact, (domain,), smooth, kinks or {})
+    EXACT[name] = Exact(name, call, value, exact, (domain,), kinks or {}, odd)
     for shape, mixture in (((), "n"), ((2, 3), "n"), ((1,), "1")):
         sample(name, call, value, shape, mixtures=[mixture], domains=domain, smooth=smooth)
 
 
-def binary(name, value, exact, *domains, smooth=True, call=None):
+def binary(name, value, exact, *domains, smooth=True, odd=True, call=None):
+    """An elementwise operation of two operands, which broadcast."""
     call = call or FUNCTIONS[name]
     domains = domains or (LINE, LINE)
-    EXACT[name] = Exact(name, call, value, exact, domains, smooth)
+    EXACT[name] = Exact(name, call, value, exact, domains, {}, odd)
     for a, b, mixture in (
         ((), (), "nn"),
         ((2, 3), (3,), "1n"),
@@ -193,21 +198,27 @@ def _product(a: np.ndarray, b: np.ndarray) -> str:
 
 # -- sums and means --------------------------------------------------------------------------------------------------
 
+
+def reduction(name, total, shape, axis, keepdims, mixture):
+    """A function of an array along axes, against NumPy's of the same signature."""
+    sample(
+        name,
+        lambda a: FUNCTIONS[name](a, axis=axis, keepdims=keepdims),
+        lambda a: total(a, axis=tuple(axis) if isinstance(axis, list) else axis, keepdims=keepdims),
+        shape,
+        mixtures=[mixture],
+        tag=f"axis {axis}{' kept' if keepdims else ''}",
+    )
+
+
 for name, total in (("sum", np.sum), ("mean", np.mean)):
-    for axis in (None, 0, -1, (0, 2), [1]):
-        for keepdims in (False, True):
-            sample(
-                name,
-                lambda a, name=name, axis=axis, keepdims=keepdims: FUNCTIONS[name](a, axis=axis, keepdims=keepdims),
-                lambda a, total=total, axis=axis, keepdims=keepdims: total(
-                    a, axis=tuple(axis) if isinstance(axis, list) else axis, keepdims=keepdims
-                ),
-                (2, 3, 4),
-                mixtures=["n1"[keepdims]],
-                tag=f"axis {axis}{' kept' if keepdims else ''}",
-            )
+    reduction(name, total, (2, 3), None, keepdims=True, mixture="1")
+    reduction(name, total, (2, 3), 0, keepdims=False, mixture="n")
+    reduction(name, total, (2, 3), -1, keepdims=True, mixture="n")
+    reduction(name, total, (2, 3, 2), (0, 2), keepdims=False, mixture="n")
+    reduction(name, total, (2, 3), [1], keepdims=False, mixture="1")
     for shape in ((), (3,), (1,)):
-        sample(name, FUNCTIONS[name], total, shape)
+        sample(name, FUNCTIONS[name], total, shape, mixtures=["n"])
 sample(
     "broadcast_to", lambda a: Broadcast((2, 3), (0,))(a), lambda a: a * np.ones((2, 3)), (3,), tag="a new first axis"
 )
@@ -236,6 +247,7 @@ binary(
     lambda y, t: -t * mp.log(y) - (1 - t) * mp.log(1 - y),
     CHANCE,
     CHANCE,
+    odd=False,
 )
 binary(
     "binary_cross_entropy_with_logits",
@@ -245,6 +257,7 @@ binary(
     lambda z, t: mp.log(1 + mp.exp(z)) - z * t,
     LINE,
     CHANCE,
+    odd=False,
 )
 binary(
     "cross_entropy_slope",
@@ -252,6 +265,7 @@ binary(
     lambda y, t: (y - t) / (y * (1 - y)),
     CHANCE,
     CHANCE,
+    odd=False,
     call=cross_entropy_slope,
 )
 unary(
@@ -259,6 +273,7 @@ unary(
     lambda y: np.log((1 - y) / y),
     lambda y: mp.log((1 - y) / y),
     CHANCE,
+    odd=False,
     call=_logit_difference,
 )
 for y, t, mixtures in (((), (), ["nn"]), ((3,), (3,), None), ((2, 3), (3,), ["n1"]), ((3,), (), ["1n"])):
@@ -277,3 +292,5 @@ sample(
     smooth=False,
 )
 sample("l2", gg.l2, lambda v, w: np.sum(v * v) + np.sum(w * w), (3,), (2, 2), mixtures=["11", "n1"])
+
+import tests.ops.samples_reductions  # noqa: E402, F401
