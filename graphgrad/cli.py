@@ -152,7 +152,7 @@ def _app(options: argparse.Namespace) -> None:
 
     if find_spec("streamlit") is None:
         raise GraphError("the pages need Streamlit: pip install 'graphgrad[app]'")
-    page = Path(__file__).parent / "app" / "page.py"
+    page = Path(__file__).parent / "app" / "start.py"
     settings = {
         "server.address": "127.0.0.1",
         "server.showEmailPrompt": "false",
