@@ -212,7 +212,7 @@ def _derive(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from graphgrad.graph.save import save
+    from graphgrad.graph.save import save, weights_path
     from graphgrad.interop import tables
     from graphgrad.training.fit import fit
     from graphgrad.training.optimizers import SGD
@@ -230,9 +230,10 @@ def _train(options: argparse.Namespace) -> None:
         batch_size=options.batch_size,
         seed=options.seed,
     )
-    print(history)
+    print(repr(history).strip("<>"))
     if options.output:
         save(graph, options.output, history.params)
+        print(f"saved: {options.output} and {weights_path(options.output)}")
 
 
 def _cache(options: argparse.Namespace) -> None:

@@ -126,7 +126,8 @@ def test_train_saves_a_network_that_can_be_drawn_and_trained_on(capsys, tmp_path
     options = ["--data", table, "--objective", "l", "--epochs", "200", "--rate", "1", "--batch-size", "2"]
     assert main(["train", NETWORK, *options, "--seed", "3", "-o", target]) == 0
     first = capsys.readouterr().out
-    assert first.startswith("<200 epochs: l from ")
+    assert first.startswith("200 epochs: l from ")
+    assert first.endswith(f"\nsaved: {target} and {target[:-3]}.safetensors\n")
     assert main(["train", target, *options]) == 0
     again = capsys.readouterr().out
     assert float(again.split("from ")[1].split()[0]) < float(first.split("from ")[1].split()[0]) / 5
