@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from graphgrad.graph import Graph, Node
+    from graphgrad.graph import Node
+    from graphgrad.public import Graph
 
 DATA = """\
 data files:
