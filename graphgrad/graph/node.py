@@ -150,8 +150,11 @@ def apply(op: Operation, operands: tuple[Operand, ...]) -> Node:
     """
     graph = next((operand.graph for operand in operands if isinstance(operand, Node)), None)
     if graph is None:
-        raise GraphError(f"{op.name}({', '.join(map(repr, operands))}): none of the operands is a node of a graph")
-    inputs = tuple(operand if isinstance(operand, Node) else constant_in(graph, operand, op.name) for operand in operands)
+        shown = clipped(", ".join(map(repr, operands)))
+        raise GraphError(f"{op.name}({shown}): none of the operands is a node of a graph")
+    inputs = tuple(
+        operand if isinstance(operand, Node) else constant_in(graph, operand, op.name) for operand in operands
+    )
     for operand in inputs:
         if operand.graph is not graph:
             raise GraphError(
@@ -220,6 +223,8 @@ def _origin(node: Node) -> str:
         operands = [_called(operand) for operand in node.inputs]
         right = clipped(fill(node.op.notation(*(operand.type for operand in node.inputs)).text, operands))
         return f"{named.tex} = {right}{place}" if named else ""
+    if not node.shape:
+        return f"{_called(node)} is a scalar {node.kind}{place}"
     return f"{_called(node)} is {'an' if node.kind == 'input' else 'a'} {node.kind} of shape {node.type}{place}"
 
 
