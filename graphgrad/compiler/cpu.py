@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Sequence
 
 from graphgrad.compiler.loops import Argument, Combine, Comment, Let, Loop, Product, Section, Statement, Step, Store
 
@@ -31,6 +32,7 @@ class _Printer:
             "from graphgrad.runtime.memory import array_at",
             "",
             f"real = np.{step.dtype}",
+            *(line for name, numbers in step.tables.items() for line in _constants(name, numbers)),
             *self._table(),
             "",
             "",
@@ -208,6 +210,13 @@ class _Printer:
         head, sign, tail = line.partition(sign)
         parts = textwrap.wrap(tail, WIDTH - 4 * depth - 8, break_long_words=False, break_on_hyphens=False)
         self.lines += [f"{indent}{head}{sign}(", *(f"{indent}    {part}" for part in parts), f"{indent})"]
+
+
+def _constants(name: str, numbers: Sequence[float]) -> list[str]:
+    """An array of constants: of whole numbers where it says places."""
+    kind = "np.int64" if all(isinstance(number, int) for number in numbers) else "real"
+    parts = textwrap.wrap(", ".join(map(repr, numbers)), WIDTH - 4)
+    return [f"{name} = np.array([", *(f"    {part}" for part in parts), f"], {kind})"]
 
 
 def _times_n(count: int) -> str:

@@ -5,7 +5,7 @@ Statements hold scalar source text; what differs between targets is only how the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -104,7 +104,8 @@ class Step:
     """A whole step: its arguments, the layout of its memory, its phases in order, and what it gives back.
 
     `results` are sections of the memory, or texts where a result is an argument or a number; `returns` is the scalar
-    that the step itself returns. A step with `updates` changes its parameters in the last phase.
+    that the step itself returns. A step with `updates` changes its parameters in the last phase. `tables` are constant
+    numbers that the statements read, by name.
     """
 
     title: str
@@ -119,3 +120,4 @@ class Step:
     updates: bool
     dtype: str
     functions: frozenset[str]
+    tables: Mapping[str, tuple[float, ...]]

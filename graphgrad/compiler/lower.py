@@ -139,6 +139,7 @@ class _Lowering:
         self.done: set[Instruction] = set()
         self.functions: set[str] = set()
         self.flats: dict[str, Flat] = {}
+        self.tables: dict[tuple[str, tuple[float, ...]], str] = {}
 
     # -- statements ----------------------------------------------------------------------------------------------
 
@@ -210,8 +211,10 @@ class _Lowering:
                 lines.append(Let(f"{name}_best", literal(float("-inf"), self.dtype)[0]))
                 self.functions.add("inf")
             body: list[Statement] = [Combine(name, item.formula.reduction, value[0], _in_order(over))]
-            for axis in reversed(over):
+            for axis, own in reversed(list(zip(over, _own(item), strict=True))):
                 body = [Loop(axis.name, axis.extent, body)]
+                if item.formula.chosen is not None and item.formula.chosen.axis == own:
+                    body = [Let(axis.name, self._place(item, where, own)), *body[0].body]
             lines.extend(body)
         if instruction in self.needed or instruction in self.kept:
             index = _names(axes)
@@ -220,6 +223,12 @@ class _Lowering:
             if instruction.type.shape or instruction.type.per_sample or instruction in self.kept:
                 lines.append(Store(self.array_names[instruction], index, name))
         return lines
+
+    def _place(self, item: Item, where: Where, axis: Axis) -> str:
+        """Instead of a loop, the one value of an axis at which a term counts; 0 where there is none."""
+        read = substitute(item.formula.reads[-1], (*item.formula.axes, *_own(item)), where)
+        position = grouped(self._read(item.instruction.inputs[-1], read, 0.0), SUM)
+        return f"int({position}) if 0 <= {position} < {axis.extent} else 0"
 
     def _product(self, item: Item) -> list[Statement]:
         """A product of matrices over all samples."""
@@ -258,22 +267,61 @@ class _Lowering:
         running = dict(zip(axes, where, strict=True))
         operands += [(f"real({'n' if axis is SAMPLES else _index(running[axis])})", ATOM) for axis in formula.values]
         if formula.body is None:
-            if len(operands) == 1:
-                return operands[0]
-            first, *others = operands
-            return " * ".join([grouped(first, PRODUCT), *(grouped(other, UNARY) for other in others)]), PRODUCT
+            return self._terms(operands, formula, axes, where)
         symbols = sp.symbols(f"operand:{len(operands)}", real=True)
         expression = formula.body(*symbols)
         text = source(expression, dict(zip(symbols, operands, strict=True)), self.dtype)
         self.functions.update(set(re.findall(r"[a-z][a-z0-9]*", text[0])) & IMPORTED)
         return text
 
+    def _terms(self, operands: list[Text], formula: Formula, axes: tuple[Axis, ...], where: Where) -> Text:
+        """A product with its weights, where its conditions hold."""
+        limits = [limit for _, limit in formula.within]
+        indices = substitute(tuple(index for index, _ in formula.within), axes, where)
+        tests = [test for index, limit in zip(indices, limits, strict=True) for test in self._tests(index, limit)]
+        if formula.chosen is not None:
+            *operands, position = operands
+            (place,) = substitute((formula.chosen,), axes, where)
+            tests.append(f"{grouped(position, SUM)} == {_index(place)}")
+        for index, numbers in formula.weights:
+            (place,) = substitute((index,), axes, where)
+            operands = [*operands, (f"{self._table('weights', numbers)}[{_index(place)}]", ATOM)]
+        first, *others = operands or [literal(1.0, self.dtype)]
+        text = first
+        if others:
+            text = " * ".join([grouped(first, PRODUCT), *(grouped(other, UNARY) for other in others)]), PRODUCT
+        if not tests:
+            return text
+        return f"{grouped(text, SUM)} if {' and '.join(tests)} else {literal(0.0, self.dtype)[0]}", CHOICE
+
+    def _table(self, stem: str, numbers: tuple[float, ...]) -> str:
+        """The name of an array of constants."""
+        if (stem, numbers) not in self.tables:
+            self.tables[stem, numbers] = self.locals_taken.unique(stem)
+        return self.tables[stem, numbers]
+
+    def _index(self, index: Index) -> str:
+        """An index as source, through its table where it has one."""
+        return f"{self._table('places', index.table)}[{_index(index)}]" if index.table else _index(index)
+
+    def _tests(self, index: Index, extent: int) -> list[str]:
+        """What must hold for an index to be whole and within its axis."""
+        if index.stays_inside(extent):
+            return []
+        low, high = index.range()
+        shown = self._index(replace(index, divisor=1))
+        tests = [f"({shown}) % {index.divisor} == 0"] if index.divisor > 1 else []
+        below, above = low < 0, high >= extent * index.divisor
+        if below or above:
+            tests.append(f"{'0 <= ' * below}{shown}{f' < {extent * index.divisor}' * above}")
+        return tests
+
     def _read(self, instruction: Instruction, where: Where, outside: float) -> Text:
         """One element of an operand, or the value that stands for what lies outside of it."""
         shape = instruction.type.shape
         if len(where) != len(shape):
             return self._value(instruction, where)
-        tests = [test for index, extent in zip(where, shape, strict=True) for test in _tests(index, extent)]
+        tests = [test for index, extent in zip(where, shape, strict=True) for test in self._tests(index, extent)]
         value = self._value(instruction, where)
         if not tests:
             return value
@@ -290,7 +338,7 @@ class _Lowering:
             name, each = self.leaf_names[instruction.leaf], instruction.type.per_sample
             if len(where) != len(instruction.type.shape):
                 return self._in_order_of(name, instruction, where, each), ATOM
-            return _element(name, (*(["n"] if each else []), *map(_index, where))), ATOM
+            return _element(name, (*(["n"] if each else []), *map(self._index, where))), ATOM
         if instruction in self.plan.inline:
             formula = instruction.op.formula(*(operand.type for operand in instruction.inputs))
             return self._body(instruction, formula, where, formula.axes)
@@ -303,7 +351,7 @@ class _Lowering:
         name, each = self.array_names[instruction], instruction.type.per_sample and instruction in self.full
         if len(where) != len(instruction.type.shape):
             return self._in_order_of(name, instruction, where, each), ATOM
-        return _element(name, (*(["n"] if each else []), *map(_index, where))), ATOM
+        return _element(name, (*(["n"] if each else []), *map(self._index, where))), ATOM
 
     def _in_order_of(self, name: str, instruction: Instruction, where: Where, each: bool) -> str:
         """An element of an array by its number, through a view of the array that has one axis."""
@@ -311,7 +359,7 @@ class _Lowering:
             self.flats[name] = Flat(self.locals_taken.unique(f"{name}_flat"), name)
         (index,) = where
         sample = f"{instruction.type.size} * n + " if each else ""
-        return f"{self.flats[name].name}[{sample}{_index(index)}]"
+        return f"{self.flats[name].name}[{sample}{self._index(index)}]"
 
     def _in_scope(self, item: Item) -> bool:
         """A scalar is a local of the function, or of the loop over the samples that its reader is in as well."""
@@ -388,6 +436,7 @@ class _Lowering:
             bool(self.program.updates),
             self.dtype,
             frozenset(self.functions),
+            {name: numbers for (_, numbers), name in self.tables.items()},
         )
 
     def _is_local(self, instruction: Instruction) -> bool:
@@ -423,21 +472,8 @@ def _in_order(axes: tuple[Axis, ...]) -> str:
     return _index(Index(tuple(reversed(terms))))
 
 
-def _tests(index: Index, extent: int) -> list[str]:
-    """What must hold for an index to be whole and within its axis."""
-    if index.stays_inside(extent):
-        return []
-    low, high = index.range()
-    shown = _index(replace(index, divisor=1))
-    tests = [f"({shown}) % {index.divisor} == 0"] if index.divisor > 1 else []
-    below, above = low < 0, high >= extent * index.divisor
-    if below or above:
-        tests.append(f"{'0 <= ' * below}{shown}{f' < {extent * index.divisor}' * above}")
-    return tests
-
-
 def _index(index: Index) -> str:
-    """An affine index as source."""
+    """An affine index as source, whatever table it goes through."""
     if index.divisor > 1:
         return f"({_index(replace(index, divisor=1))}) // {index.divisor}"
     shown = ""

@@ -78,23 +78,8 @@ def formula_of(instruction: Instruction) -> Formula:
 
 def substitute(read: Where, axes: tuple[Axis, ...], where: Where) -> Where:
     """The indices of a read when its axes take the values `where`."""
-    by_axis = dict(zip(axes, where, strict=True))
-
-    def one(index: Index) -> Index:
-        terms: dict[Axis, int] = {}
-        offset = index.offset
-        for axis, factor in index.terms:
-            target = by_axis.get(axis)
-            if target is None:
-                terms[axis] = terms.get(axis, 0) + factor
-                continue
-            assert target.divisor == 1, "what is read between the multiples of a stride has statements of its own"
-            offset += factor * target.offset
-            for inner, times in target.terms:
-                terms[inner] = terms.get(inner, 0) + factor * times
-        return Index(tuple((axis, factor) for axis, factor in terms.items() if factor), offset, index.divisor)
-
-    return tuple(one(index) for index in read)
+    places = dict(zip(axes, where, strict=True))
+    return tuple(index.placed(places) for index in read)
 
 
 def as_product(instruction: Instruction) -> Factors | None:
@@ -128,7 +113,9 @@ def schedule(program: Program, kept: frozenset[Instruction]) -> Schedule:
 def _walks(read: Where, operand: Instruction) -> bool:
     """Whether a read stays inside its operand, so that what it reads may be written in its place."""
     shape = operand.type.shape
-    return len(read) == len(shape) and all(index.stays_inside(extent) for index, extent in zip(read, shape, strict=True))
+    return len(read) == len(shape) and all(
+        index.stays_inside(extent) and not index.table for index, extent in zip(read, shape, strict=True)
+    )
 
 
 class _Scheduler:

@@ -7,7 +7,8 @@ of the array, or between the multiples of a divisor, counts as a stated value.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -24,21 +25,46 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An affine index: `(sum of factor * axis, + offset) / divisor`, which is there only where it is whole."""
+    """An affine index: `(sum of factor * axis, + offset) / divisor`, which is there only where it is whole.
+
+    With a `table`, the index is what stands in the table at that place.
+    """
 
     terms: tuple[tuple[Axis, int], ...] = ()
     offset: int = 0
     divisor: int = 1
+    table: tuple[int, ...] = ()
 
     @property
     def axis(self) -> Axis | None:
         """The axis if the index is just one axis."""
-        if len(self.terms) == 1 and self.offset == 0 and self.terms[0][1] == 1 and self.divisor == 1:
+        if len(self.terms) == 1 and self.offset == 0 and self.terms[0][1] == 1 and self.divisor == 1 and not self.table:
             return self.terms[0][0]
         return None
 
+    def placed(self, places: Mapping[Axis, Index]) -> Index:
+        """The index where some of its axes take the values of other indices, each of them whole."""
+        terms: dict[Axis, int] = {}
+        offset, scale = self.offset, 1
+        for axis, factor in self.terms:
+            place = places.get(axis) or Index(((axis, 1),))
+            assert not place.table, "what is read at the places of a table has statements of its own"
+            common = math.lcm(scale, place.divisor)
+            terms = {inner: times * (common // scale) for inner, times in terms.items()}
+            offset, scale = offset * (common // scale), common
+            scaled = factor * (scale // place.divisor)
+            offset += scaled * place.offset
+            for inner, times in place.terms:
+                terms[inner] = terms.get(inner, 0) + scaled * times
+        divisor = scale * self.divisor
+        shared = math.gcd(offset, divisor, *terms.values())
+        left = tuple((axis, factor // shared) for axis, factor in terms.items() if factor)
+        return Index(left, offset // shared, divisor // shared, self.table)
+
     def range(self) -> tuple[int, int]:
         """The smallest and the largest value that the index takes before it is divided."""
+        if self.table:
+            return min(self.table), max(self.table)
         low = high = self.offset
         for axis, factor in self.terms:
             assert axis.extent is not None
@@ -72,6 +98,10 @@ class Formula:
     A read outside of its operand is `outside`. A read with one index of an operand of another rank goes by the
     operand's elements in order. `values` are axes whose running value the body takes after the reads. The reduction
     "argmax" is the first position of the largest body among the `over` axes, counted in order.
+
+    A product may have more to it. `weights` are numbers that multiply it, each a table read at an index. It counts
+    only where each index of `within` is whole, not negative and below the extent beside it, and, with `chosen`, only
+    where the value of the last operand, which then is no factor, is that index; elsewhere it is 0.
     """
 
     axes: tuple[Axis, ...]
@@ -81,11 +111,21 @@ class Formula:
     body: Body | None = field(default=None, compare=False)
     outside: float = 0.0
     values: tuple[Axis, ...] = ()
+    weights: tuple[tuple[Index, tuple[float, ...]], ...] = ()
+    within: tuple[tuple[Index, int], ...] = ()
+    chosen: Index | None = None
 
     @property
     def pointwise(self) -> bool:
         """Whether every output element needs one element of each operand (nothing is summed)."""
         return self.reduction is None
+
+    @property
+    def picked(self) -> Axis | None:
+        """The axis along which all terms but one vanish, whatever the others are: where `chosen` is just that axis."""
+        axis = None if self.chosen is None else self.chosen.axis
+        moves = {one for index in self.reads[-1] for one, _ in index.terms} if axis else ()
+        return None if axis in moves else axis
 
 
 NAMES = "ijklmpqr"

@@ -1,16 +1,15 @@
 """Contractions: sums of products at affine indices, whose gradients are contractions again.
 
-Convolutions, local connections, slices, padding, averages and up-sampling are all of this kind: an operation states
-where its operands are read, and shape, reference, code and gradient follow.
+Products, convolutions, local connections, slices, averages, rows of a table and winners of a pool are all of this kind:
+an operation states where its operands are read, and shape, reference, code and gradient follow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from graphgrad.graph import (
-    ZERO,
     Axis,
     Formula,
     Index,
@@ -20,25 +19,30 @@ from graphgrad.graph import (
     Operation,
     Type,
     at,
-    axes_of,
     function,
 )
 
 Reads = tuple[tuple[Index, ...], ...]
+Written = Callable[..., Notation] | Notation | None
 
 
 @dataclass(frozen=True)
 class Contraction(Operation):
     """`out[axes] = Σ over (over) of the product of the operands at `reads`; outside of an operand there is 0.
 
-    `written` is how it is written; it does not tell one contraction from another.
+    A term counts only where each index of `within` is whole and from 0 below the extent beside it. With `chosen`, the
+    last operand is no factor but a position: a term counts only where it is that index.
+
+    `name` and `written` say how it is written; they do not tell one contraction from another.
     """
 
-    name: str
+    name: str = field(compare=False)
     axes: tuple[Axis, ...]
     over: tuple[Axis, ...]
     reads: Reads
-    written: Callable[..., Notation] | Notation | None = field(default=None, compare=False, repr=False)
+    within: tuple[tuple[Index, int], ...] = ()
+    chosen: Index | None = None
+    written: Written = field(default=None, compare=False, repr=False)
 
     def infer(self, *types: Type) -> Type:
         shape = tuple(axis.extent or 0 for axis in self.axes)
@@ -50,89 +54,117 @@ class Contraction(Operation):
         return self.written(*types) if callable(self.written) else self.written
 
     def formula(self, *types: Type) -> Formula:
-        return Formula(self.axes, self.reads, self.over, "sum" if self.over else None)
+        reduction = "sum" if self.over else None
+        return Formula(self.axes, self.reads, self.over, reduction, within=self.within, chosen=self.chosen)
 
     def vjp(self, gradient: Node, output: Node, *inputs: Node) -> tuple[Node | NoGradient, ...]:
-        shapes = tuple(operand.shape for operand in inputs)
-        return tuple(
-            self.adjoint(position, shapes)(
-                *(gradient if other == position else operand for other, operand in enumerate(inputs))
-            )
-            for position in range(len(inputs))
-        )
+        return tuple(self.gradient(position, gradient, inputs) for position in range(len(inputs)))
+
+    def gradient(
+        self, position: int, gradient: Node, inputs: tuple[Node, ...], written: Written = None
+    ) -> Node | NoGradient:
+        """What the gradient of the result is for one operand."""
+        if self.chosen is not None and position == len(inputs) - 1:
+            return NoGradient("a position is a whole number and cannot be moved a little")
+        adjoint = self.adjoint(position, tuple(operand.shape for operand in inputs))
+        operands = (gradient if other == position else operand for other, operand in enumerate(inputs))
+        return replace(adjoint, written=written)(*operands)
 
     def adjoint(self, position: int, shapes: tuple[tuple[int, ...], ...]) -> Contraction:
         """The contraction that takes the gradient in the place of one operand and gives that operand's gradient.
 
-        Every index of the operand is an axis of the result. Where it was just an axis of the formula, it is that axis
-        still; where it was an affine sum, the sum is solved for one of its axes, and the others are summed over.
+        Each axis of the operand is one of the result, and what the operand's index was, it is now: an equation, which
+        is solved for one of the formula's axes, if possible one that the gradient has. What is not solved is summed over.
         """
-        out = tuple(Axis(f"u{k}", extent) for k, extent in enumerate(shapes[position]))
+        out = tuple(Axis(f"out{k}", extent) for k, extent in enumerate(shapes[position]))
         solved: dict[Axis, Index] = {}
-        checks: list[Index] = []
-        for axis, index in zip(out, self.reads[position], strict=True):
-            free = [term for term in index.terms if term[0] not in solved]
-            free.sort(key=lambda term: (term[0] not in self.axes, abs(term[1]) != 1))
+        within = list(self.within)
+        plain_first = sorted(zip(out, self.reads[position], strict=True), key=lambda pair: pair[1].axis is None)
+        for axis, read in plain_first:
+            index = read.placed(solved)
+            free = [term for term in index.terms if term[0] not in out]
             if not free:
-                checks.append(_minus(Index(((axis, 1),)), index, solved))
+                within.append((_difference(axis, index), 1))
                 continue
-            target, factor = free[0]
-            rest = Index(tuple(term for term in index.terms if term[0] is not target), index.offset)
-            scaled = Index(((axis, index.divisor),))
-            solved[target] = _divided(_minus(scaled, rest, solved), factor)
-        over = tuple(axis for axis in (*self.axes, *self.over) if axis not in solved)
-        reads: list[tuple[Index, ...]] = []
-        for other, read in enumerate(self.reads):
-            if other == position:
-                reads.append(tuple(solved.get(axis, at(axis)[0]) for axis in self.axes))
-            else:
-                reads.append(tuple(_composed(index, solved) for index in read))
-        self._guarded(position, solved, checks, reads)
-        return Contraction(f"{self.name}_adjoint", out, over, tuple(reads))
-
-    def _guarded(self, position: int, solved: dict[Axis, Index], checks: list[Index], reads: list[tuple[Index, ...]]) -> None:
-        """Every solved axis must stay in its range: it does where some operand is read at it, which ends there."""
-        if checks and any(index != ZERO for index in checks):
-            raise ValueError(f"{self.name}: an operand that is read at a fixed place has no contraction as its gradient")
-        for axis, index in solved.items():
-            if index.axis is not None and index.axis.extent == axis.extent:
-                continue
-            seen = axis in self.axes or any(
-                one.axis == axis for other, read in enumerate(self.reads) if other != position for one in read
+            target, factor = min(free, key=lambda term: (term[0] not in self.axes, abs(term[1])))
+            found = {target: _solved(axis, index, target, factor)}
+            solved = {other: place.placed(found) for other, place in solved.items()} | found
+        within += [
+            (place, axis.extent or 0) for axis, place in solved.items() if not self._ends_with(axis, position, shapes)
+        ]
+        reads = tuple(
+            tuple(index.placed(solved) for index in (at(*self.axes) if other == position else read))
+            for other, read in enumerate(self.reads)
+        )
+        conditions = ((index.placed(solved), extent) for index, extent in within)
+        return _in_order(
+            Contraction(
+                self.name if self.name.endswith("_adjoint") else f"{self.name}_adjoint",
+                out,
+                tuple(axis for axis in (*self.axes, *self.over) if axis not in solved),
+                reads,
+                tuple(condition for condition in conditions if not condition[0].stays_inside(condition[1])),
+                None if self.chosen is None else self.chosen.placed(solved),
             )
-            if not seen:
-                raise ValueError(f"{self.name}: no operand ends where the axis {axis.name} does")
+        )
+
+    def _ends_with(self, axis: Axis, position: int, shapes: tuple[tuple[int, ...], ...]) -> bool:
+        """Whether a factor of the adjoint is read at the axis itself and ends where it does: beyond, the product is 0."""
+        if axis in self.axes:
+            return True
+        factors = len(shapes) - (self.chosen is not None)
+        return any(
+            index.axis == axis and extent == axis.extent
+            for other in range(factors)
+            if other != position
+            for index, extent in zip(self.reads[other], shapes[other], strict=True)
+        )
 
 
-def _minus(left: Index, right: Index, solved: dict[Axis, Index]) -> Index:
-    """`left - right`, with the axes of `right` that are solved already written out."""
-    right = _composed(right, solved)
-    terms = dict(left.terms)
-    for axis, factor in right.terms:
-        terms[axis] = terms.get(axis, 0) - factor
-    return Index(tuple((axis, factor) for axis, factor in terms.items() if factor), left.offset - right.offset)
+class Contracting:
+    """What an operation that is a contraction has from it: its formula and its gradient."""
+
+    def contraction(self, *types: Type) -> Contraction:
+        """The contraction that the operation is for operands of these types."""
+        raise NotImplementedError
+
+    def formula(self, *types: Type) -> Formula:
+        return self.contraction(*types).formula(*types)
+
+    def vjp(self, gradient: Node, output: Node, *inputs: Node) -> tuple[Node | NoGradient, ...]:
+        return self.contraction(*(operand.type for operand in inputs)).vjp(gradient, output, *inputs)
 
 
-def _divided(index: Index, divisor: int) -> Index:
-    if divisor < 0:
-        index = Index(tuple((axis, -factor) for axis, factor in index.terms), -index.offset)
-    return Index(index.terms, index.offset, abs(divisor))
+def _difference(axis: Axis, index: Index) -> Index:
+    """`axis - index`, times the index's divisor."""
+    terms = {axis: index.divisor}
+    for other, factor in index.terms:
+        terms[other] = terms.get(other, 0) - factor
+    return Index(tuple((one, factor) for one, factor in terms.items() if factor), -index.offset)
 
 
-def _composed(index: Index, solved: dict[Axis, Index]) -> Index:
-    """The index with its solved axes written out."""
-    if index.axis in solved:
-        return solved[index.axis]  # type: ignore[index]
-    terms: dict[Axis, int] = {}
-    offset = index.offset
-    for axis, factor in index.terms:
-        inner = solved.get(axis, at(axis)[0])
-        if inner.divisor != 1:
-            raise ValueError("a strided axis that two operands share has no contraction as its gradient")
-        offset += factor * inner.offset
-        for deeper, times in inner.terms:
-            terms[deeper] = terms.get(deeper, 0) + factor * times
-    return Index(tuple((axis, factor) for axis, factor in terms.items() if factor), offset, index.divisor)
+def _solved(axis: Axis, index: Index, target: Axis, factor: int) -> Index:
+    """What the target is where the index is the axis."""
+    rest = Index(tuple(term for term in index.terms if term[0] != target), index.offset, index.divisor)
+    left = _difference(axis, rest)
+    if factor < 0:
+        left = Index(tuple((one, -times) for one, times in left.terms), -left.offset)
+    return Index(left.terms, left.offset, abs(factor)).placed({})
 
 
-__all__ = ["Contraction", "axes_of"]
+def _in_order(contraction: Contraction) -> Contraction:
+    """The contraction with its axes named by their order, so that equal ones are equal however they came about."""
+    every = {
+        axis: Axis(f"{letter}{k}", axis.extent)
+        for letter, axes in (("i", contraction.axes), ("k", contraction.over))
+        for k, axis in enumerate(axes)
+    }
+    places = {axis: at(renamed)[0] for axis, renamed in every.items()}
+    return replace(
+        contraction,
+        axes=tuple(every[axis] for axis in contraction.axes),
+        over=tuple(every[axis] for axis in contraction.over),
+        reads=tuple(tuple(index.placed(places) for index in read) for read in contraction.reads),
+        within=tuple((index.placed(places), extent) for index, extent in contraction.within),
+        chosen=None if contraction.chosen is None else contraction.chosen.placed(places),
+    )
