@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from graphgrad.ops.symbolic import sp
+from graphgrad.ops.symbolic import plain, sp
 
 CHOICE, SUM, PRODUCT, UNARY, ATOM = range(5)
 """How tightly a text binds, from loosest to tightest."""
@@ -17,6 +17,8 @@ FUNCTIONS = {
     "exp": "exp",
     "log": "log",
     "log1p": "log1p",
+    "log2": "log2",
+    "log10": "log10",
     "expm1": "expm1",
     "sin": "sin",
     "cos": "cos",
@@ -24,6 +26,7 @@ FUNCTIONS = {
     "asin": "asin",
     "acos": "acos",
     "atan": "atan",
+    "atan2": "atan2",
     "sinh": "sinh",
     "cosh": "cosh",
     "tanh": "tanh",
@@ -31,8 +34,10 @@ FUNCTIONS = {
     "acosh": "acosh",
     "atanh": "atanh",
     "erf": "erf",
+    "erfc": "erfc",
     "floor": "floor",
     "ceiling": "ceil",
+    "rint": "rint",
     "Abs": "fabs",
 }
 """SymPy's functions by the name of the runtime's function that computes them."""
@@ -65,7 +70,7 @@ def grouped(text: Text, least: int) -> str:
 
 def source(expression: Any, operands: Mapping[Any, Text], dtype: str) -> Text:
     """The expression as source, with a text for each of its symbols."""
-    return _Printer(operands, dtype).text(expression)
+    return _Printer(operands, dtype).text(plain(expression))
 
 
 class _Printer:
@@ -100,12 +105,11 @@ class _Printer:
             return joined, CHOICE
         if kind == "Not":
             return f"not ({self.text(e.args[0])[0]})", CHOICE
-        if kind in ("Max", "Min"):
-            return self._extreme(e, ">" if kind == "Max" else "<")
-        if kind == "sign":
-            return f"copysign(real(1.0), {self.text(e.args[0])[0]})", ATOM
+        if kind == "ITE":
+            condition, then, otherwise = (self.text(part)[0] for part in e.args)
+            return f"(({then}) if ({condition}) else ({otherwise}))", ATOM
         if kind not in FUNCTIONS:
-            raise ValueError(f"{kind} cannot be compiled: a formula may use {', '.join(FUNCTIONS)}")
+            raise ValueError(f"{kind} has no code: a formula may use {', '.join(FUNCTIONS)}")
         return f"{FUNCTIONS[kind]}({', '.join(self.text(part)[0] for part in e.args)})", ATOM
 
     def _sum(self, e: Any) -> Text:
@@ -120,13 +124,27 @@ class _Printer:
         return shown, SUM
 
     def _product(self, e: Any) -> Text:
-        numerator, denominator = e.as_numer_denom() if _has_division(e) else (e, sp.S.One)
-        if denominator != 1:
-            return f"{grouped(self.text(numerator), PRODUCT)} / {grouped(self.text(denominator), UNARY)}", PRODUCT
-        coefficient, rest = e.as_coeff_Mul()
-        if coefficient == -1:
-            return f"-{grouped(self.text(rest), UNARY)}", UNARY
-        first, *others = (self.text(factor) for factor in e.as_ordered_factors())
+        """Factors over divisors, each as it stands: z / (1 + exp(-z)) must not become z exp(z) / (1 + exp(z))."""
+        if e.as_coeff_Mul()[0].is_negative:
+            return f"-{grouped(self.text(-e), UNARY)}", UNARY
+        factors, divisors = [], []
+        for factor in e.as_ordered_factors():
+            if factor.is_Pow and factor.exp.is_number and factor.exp.is_negative:
+                divisors.append(factor.base**-factor.exp)
+            elif factor.is_Rational and factor.p == 1:
+                divisors.append(sp.Integer(factor.q))
+            else:
+                factors.append(factor)
+        shown = self._times(factors or [sp.S.One])
+        if not divisors:
+            return shown
+        below = self.text(divisors[0]) if len(divisors) == 1 else self._times(divisors)
+        return f"{shown[0]} / {grouped(below, UNARY)}", PRODUCT
+
+    def _times(self, factors: list[Any]) -> Text:
+        first, *others = map(self.text, factors)
+        if not others:
+            return grouped(first, PRODUCT), PRODUCT
         return " * ".join([grouped(first, PRODUCT), *(grouped(other, UNARY) for other in others)]), PRODUCT
 
     def _power(self, e: Any) -> Text:
@@ -142,20 +160,10 @@ class _Printer:
         return f"{grouped(self.text(base), ATOM)} ** {grouped(self.text(exponent), ATOM)}", PRODUCT
 
     def _choice(self, e: Any) -> Text:
-        *pieces, (last, _) = e.args
+        *pieces, (last, condition) = e.args
+        if condition != sp.true:
+            pieces, last = [*pieces, (last, condition)], sp.nan
         shown = grouped(self.text(last), SUM)
         for value, condition in reversed(pieces):
             shown = f"{grouped(self.text(value), SUM)} if {self.text(condition)[0]} else {shown}"
         return shown, CHOICE
-
-    def _extreme(self, e: Any, sign: str) -> Text:
-        first, *others = (grouped(self.text(part), SUM) for part in e.args)
-        for other in others:
-            first = f"({first} if {first} {sign} {other} else {other})"
-        return first, ATOM
-
-
-def _has_division(e: Any) -> bool:
-    return any(factor.is_Pow and factor.exp.is_negative for factor in e.args) or any(
-        factor.is_Rational and factor.q != 1 and abs(factor.p) == 1 for factor in e.args
-    )

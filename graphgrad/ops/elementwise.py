@@ -34,7 +34,7 @@ from graphgrad.graph import (
     number,
     public,
 )
-from graphgrad.ops.symbolic import is_expression, sp
+from graphgrad.ops.symbolic import derived, is_expression, sp
 
 Derivative = Callable[..., Any]
 Written = Notation | Callable[..., Notation] | None
@@ -81,7 +81,7 @@ class Elementwise(Operation):
     @cached_property
     def partials(self) -> tuple[Any, ...]:
         """The partial derivatives by SymPy, one for each operand."""
-        return tuple(sp.diff(self.expression, symbol) for symbol in self.symbols)
+        return tuple(derived(self.expression, symbol) for symbol in self.symbols)
 
     @property
     def key(self) -> str:

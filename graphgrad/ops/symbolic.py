@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def is_expression(value: object) -> bool:
 def numeric(symbols: Sequence[Any], expression: Any) -> Callable[..., Array]:
     """A function that evaluates a SymPy expression on arrays: the slow, certain reference of an operation's body.
 
-    The expression is walked, never turned into code.
+    The expression is walked, never turned into code. Raises ValueError for a function that has no value here.
     """
     place = {symbol: position for position, symbol in enumerate(symbols)}
 
@@ -62,6 +63,9 @@ def numeric(symbols: Sequence[Any], expression: Any) -> Callable[..., Array]:
                 )
 
             return piecewise
+        if part.func.__name__ == "ITE":
+            condition, then, otherwise = map(walk, part.args)
+            return lambda values: np.where(condition(values), then(values), otherwise(values))
         if part.is_Pow:
             base, exponent = walk(part.base), walk(part.exp)
             if part.exp == -1:
@@ -71,7 +75,7 @@ def numeric(symbols: Sequence[Any], expression: Any) -> Callable[..., Array]:
             return lambda values: np.power(base(values), exponent(values))
         function = _NUMPY.get(part.func.__name__)
         if function is None:
-            raise ValueError(f"{part.func.__name__} has no numerical value: a formula may use {', '.join(_NUMPY)}")
+            raise ValueError(f"{part.func.__name__} has no numerical value: a formula may use {', '.join(FUNCTIONS)}")
         arguments = [walk(argument) for argument in part.args]
         if len(arguments) == 1:
             only = arguments[0]
@@ -85,7 +89,7 @@ def numeric(symbols: Sequence[Any], expression: Any) -> Callable[..., Array]:
 
         return fold
 
-    program = walk(sp.sympify(expression))
+    program = walk(plain(sp.sympify(expression)))
 
     def evaluate(*values: Array) -> Array:
         with np.errstate(all="ignore"):
@@ -94,38 +98,49 @@ def numeric(symbols: Sequence[Any], expression: Any) -> Callable[..., Array]:
     return evaluate
 
 
-def _erf(x: Array) -> Array:
-    from scipy.special import erf
+def _special(name: str) -> Callable[[Array], Array]:
+    def evaluate(x: Array) -> Array:
+        return np.asarray(getattr(importlib.import_module("scipy.special"), name)(x))
 
-    return np.asarray(erf(x))
+    return evaluate
 
 
-_NUMPY: dict[str, Callable[..., Any]] = {
-    "Add": np.add,
-    "Mul": np.multiply,
+FUNCTIONS: dict[str, Callable[..., Any]] = {
     "exp": np.exp,
+    "expm1": np.expm1,
     "log": np.log,
     "log1p": np.log1p,
-    "expm1": np.expm1,
+    "log2": np.log2,
+    "log10": np.log10,
     "sin": np.sin,
     "cos": np.cos,
     "tan": np.tan,
     "asin": np.arcsin,
     "acos": np.arccos,
     "atan": np.arctan,
+    "atan2": np.arctan2,
     "sinh": np.sinh,
     "cosh": np.cosh,
     "tanh": np.tanh,
     "asinh": np.arcsinh,
     "acosh": np.arccosh,
     "atanh": np.arctanh,
-    "erf": _erf,
+    "erf": _special("erf"),
+    "erfc": _special("erfc"),
     "Abs": np.abs,
-    "sign": np.sign,
     "floor": np.floor,
     "ceiling": np.ceil,
-    "Max": np.maximum,
-    "Min": np.minimum,
+    "rint": np.rint,
+}
+"""The functions that a formula may use, by SymPy's name for each; the compiler has a list of the same names."""
+
+PLAIN = ("sign", "Max", "Min", "Heaviside", "DiracDelta")
+"""The functions that are first written out in cases."""
+
+_NUMPY: dict[str, Callable[..., Any]] = {
+    **FUNCTIONS,
+    "Add": np.add,
+    "Mul": np.multiply,
     "StrictGreaterThan": np.greater,
     "GreaterThan": np.greater_equal,
     "StrictLessThan": np.less,
@@ -136,6 +151,68 @@ _NUMPY: dict[str, Callable[..., Any]] = {
     "Or": np.logical_or,
     "Not": np.logical_not,
 }
+
+
+def unknown(expression: Any) -> set[str]:
+    """The names of the functions in an expression that have no numerical value here."""
+    known = {*_NUMPY, *PLAIN, "Pow", "Piecewise", "ExprCondPair", "ITE"}
+    parts = (part for part in sp.preorder_traversal(expression) if part.args)
+    return {part.func.__name__ for part in parts if not part.is_number} - known
+
+
+def plain(expression: Any) -> Any:
+    """The expression with its jumps and extremes in cases, where a NaN goes through.
+
+    sign(0) is 0; of two equal numbers Max and Min take the first in SymPy's own order, which puts a constant first, so
+    that Max(0, x) has the slope 0 at 0; DiracDelta, the slope of a jump, is 0.
+    """
+    rules = {
+        "sign": lambda x: sp.Piecewise((-1, x < 0), (1, x > 0), (0, sp.Eq(x, 0)), (sp.nan, True)),
+        "Heaviside": lambda x, at_0: sp.Piecewise((0, x < 0), (1, x > 0), (at_0, sp.Eq(x, 0)), (sp.nan, True)),
+        "DiracDelta": lambda x, *order: sp.S.Zero,
+        "Max": lambda *parts: reduce(larger, sorted(parts, key=sp.default_sort_key)),
+        "Min": lambda *parts: reduce(smaller, sorted(parts, key=sp.default_sort_key)),
+    }
+    for name, rule in rules.items():
+        if function := [part.func for part in sp.preorder_traversal(expression) if part.func.__name__ == name]:
+            expression = expression.replace(function[0], rule)
+    return expression
+
+
+def larger(a: Any, b: Any) -> Any:
+    """The larger of two numbers: the first of equal ones, NaN where one of them is."""
+    return where(a >= b, a, where(a < b, b, a + b))
+
+
+def smaller(a: Any, b: Any) -> Any:
+    """The smaller of two numbers: the first of equal ones, NaN where one of them is."""
+    return where(a <= b, a, where(a > b, b, a + b))
+
+
+def derived(expression: Any, symbol: Any) -> Any:
+    """The derivative; what is rounded (floor, ceiling, rint) counts as a constant, and |x| has the slope 0 at 0."""
+    whole = {part: sp.Dummy(real=True) for part in sp.preorder_traversal(expression) if part.func.__name__ in _ROUNDED}
+    smooth = expression.xreplace(whole).replace(sp.Abs, lambda x: x * plain(sp.sign(x)))
+    back = {constant: part for part, constant in whole.items()}
+    return sp.diff(plain(smooth), symbol).xreplace(back)
+
+
+_ROUNDED = ("floor", "ceiling", "rint")
+
+
+def rint(x: Any) -> Any:
+    """The nearest whole number, the even one of two."""
+    return sp.Function("rint")(x)
+
+
+def log2(x: Any) -> Any:
+    """The logarithm to the base 2 as SymPy's own function, exact for powers of 2."""
+    return importlib.import_module("sympy.codegen.cfunctions").log2(x)
+
+
+def log10(x: Any) -> Any:
+    """The logarithm to the base 10 as SymPy's own function, exact for powers of 10."""
+    return importlib.import_module("sympy.codegen.cfunctions").log10(x)
 
 
 def log1p(x: Any) -> Any:

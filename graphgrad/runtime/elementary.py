@@ -8,12 +8,13 @@ import numpy as np
 from numba import config
 
 if config.DISABLE_JIT:
-    from scipy.special import erf
+    from scipy.special import erf, erfc
 
     exp, log, log1p, expm1, sqrt = np.exp, np.log, np.log1p, np.expm1, np.sqrt
+    log2, log10, atan2 = np.log2, np.log10, np.arctan2
     sin, cos, tan, asin, acos, atan = np.sin, np.cos, np.tan, np.arcsin, np.arccos, np.arctan
     sinh, cosh, tanh, asinh, acosh, atanh = np.sinh, np.cosh, np.tanh, np.arcsinh, np.arccosh, np.arctanh
-    floor, ceil, fabs, copysign = np.floor, np.ceil, np.fabs, np.copysign
+    fabs, copysign = np.fabs, np.copysign
 else:
     from math import (  # type: ignore[assignment]
         acos,
@@ -21,18 +22,20 @@ else:
         asin,
         asinh,
         atan,
+        atan2,
         atanh,
-        ceil,
         copysign,
         cos,
         cosh,
         erf,
+        erfc,
         exp,
         expm1,
         fabs,
-        floor,
         log,
         log1p,
+        log2,
+        log10,
         sin,
         sinh,
         sqrt,
@@ -40,6 +43,7 @@ else:
         tanh,
     )
 
+floor, ceil, rint = np.floor, np.ceil, np.rint  # those of math give integers, which hold no NaN
 inf, nan = math.inf, math.nan
 
 __all__ = [
@@ -48,12 +52,14 @@ __all__ = [
     "asin",
     "asinh",
     "atan",
+    "atan2",
     "atanh",
     "ceil",
     "copysign",
     "cos",
     "cosh",
     "erf",
+    "erfc",
     "exp",
     "expm1",
     "fabs",
@@ -61,7 +67,10 @@ __all__ = [
     "inf",
     "log",
     "log1p",
+    "log2",
+    "log10",
     "nan",
+    "rint",
     "sin",
     "sinh",
     "sqrt",
