@@ -51,15 +51,9 @@ def grad(of: Node, wrt: Node) -> Node:
 def no_path(of: Node, wrt: Node) -> str:
     """Why there is no ∂of/∂wrt."""
     if wrt not in ancestors(of):
-        return f"∂{written(of)}/∂{written(wrt)} does not exist: {written(of)} = {_right(of)} does not depend on {written(wrt)}"
+        return f"∂{written(of)}/∂{written(wrt)} does not exist: {equation(of)} does not depend on {written(wrt)}"
     reasons = of.graph.obstacles.get((of, wrt))
     return f"∂{written(of)}/∂{written(wrt)} does not exist: {reasons or 'no step on the way has a gradient'}"
-
-
-def _right(node: Node) -> str:
-    from graphgrad.graph import formula
-
-    return formula(node)
 
 
 def sweep(of: Node) -> dict[Node, Node]:
