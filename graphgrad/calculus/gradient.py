@@ -11,6 +11,7 @@ from graphgrad.graph import (
     NoGradient,
     Type,
     ancestors,
+    equation,
     public,
     written,
 )
