@@ -1,102 +1,20 @@
 """Rewrites of a program: identities as data, applied in phases, every firing recorded.
 
-An identity is written as two formulas over the same variables, with the graph's own operations; a phase goes once
-through the program from the leaves up and applies its identities wherever they match.
+The identities themselves, with their reasons, are those of `calculus.identities`, which what is shown is simplified by
+too; a phase goes once through the program from the leaves up and applies its identities wherever they match.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
+from graphgrad.calculus.identities import IDENTITIES, Identity, matches
 from graphgrad.compiler.program import Builder, Firing, Instruction, Program, Update
-from graphgrad.graph import Graph, Leaf, Node, Type, formula
-from graphgrad.ops import (
-    add,
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
-    divide,
-    identity,
-    multiply,
-    negative,
-    sigmoid,
-    subtract,
-)
-from graphgrad.ops.batch import BatchSpread
-from graphgrad.ops.linear import Transpose
-from graphgrad.ops.losses import cross_entropy_slope
+from graphgrad.graph import Node
+from graphgrad.ops import add, divide, multiply, negative, subtract
 
 PHASES = ("fold", "simplify", "stabilise")
 _ARITHMETIC = frozenset({add, subtract, multiply, divide, negative})
-_COMMUTATIVE = frozenset({add, multiply})
-
-
-@dataclass(frozen=True)
-class Identity:
-    """`left = right` for all values of the variables; applied from left to right."""
-
-    name: str
-    phase: str
-    left: Callable[..., Node]
-    right: Callable[..., Node]
-    reason: str
-    shape: tuple[int, ...] = ()
-
-    @cached_property
-    def sides(self) -> tuple[tuple[Node, ...], Node, Node]:
-        """The variables and the two formulas, as nodes of a graph of their own."""
-        graph = Graph(self.name)
-        arity = self.left.__code__.co_argcount
-        with graph:
-            variables = tuple(
-                graph.leaf("input", name, self.shape, per_sample=True) for name in self.left.__code__.co_varnames[:arity]
-            )
-            return variables, self.left(*variables), self.right(*variables)
-
-    def __str__(self) -> str:
-        _, left, right = self.sides
-        return f"{formula(left, 'unicode')} = {formula(right, 'unicode')}"
-
-
-IDENTITIES: tuple[Identity, ...] = (
-    Identity("copy", "simplify", lambda a: identity(a), lambda a: a, "a copy has the value of its original"),
-    Identity("times one", "simplify", lambda a: a * 1, lambda a: a, "1 is neutral for the product"),
-    Identity("divided by one", "simplify", lambda a: a / 1, lambda a: a, "1 is neutral for the product"),
-    Identity("plus zero", "simplify", lambda a: a + 0, lambda a: a, "0 is neutral for the sum"),
-    Identity("minus zero", "simplify", lambda a: a - 0, lambda a: a, "0 is neutral for the sum"),
-    Identity("negated twice", "simplify", lambda a: -(-a), lambda a: a, "-(-a) is a"),
-    Identity(
-        "transposed twice",
-        "simplify",
-        lambda a: Transpose()(Transpose()(a)),
-        lambda a: a,
-        "the transpose of the transpose is the matrix itself",
-        shape=(2, 3),
-    ),
-    Identity(
-        "the seed of an objective",
-        "simplify",
-        lambda a: BatchSpread()(a.graph.add(Leaf("1", "constant", Type(), 1.0), (), Type(), None)) * a,
-        lambda a: a,
-        "∂J/∂J is 1 for every sample",
-    ),
-    Identity(
-        "cross entropy of a sigmoid",
-        "stabilise",
-        lambda z, t: binary_cross_entropy(sigmoid(z), t),
-        lambda z, t: binary_cross_entropy_with_logits(z, t),
-        "-t ln σ(z) - (1-t) ln(1-σ(z)) is computed from z, where no logarithm meets a rounded 0 or 1",
-    ),
-    Identity(
-        "sigmoid with cross entropy",
-        "stabilise",
-        lambda z, t: cross_entropy_slope(sigmoid(z), t) * (sigmoid(z) * (1 - sigmoid(z))),
-        lambda z, t: sigmoid(z) - t,
-        "(y-t)/(y(1-y)) · y(1-y) cancels to y - t, exact also where y(1-y) is rounded to 0",
-    ),
-)
 
 
 class _Rewriter:
@@ -139,7 +57,7 @@ class _Rewriter:
             self._record("constants", old, "the operands are numbers")
             return self.builder.number(value)
         for rule, left, right in self.rules.get(op, ()):
-            for factor, bound in _matches(left, op, inputs):
+            for factor, bound in matches(left, op, inputs, _constant):
                 result = self._build(right, bound)
                 if factor is not None:
                     result = self.builder.make(multiply, (factor, result))
@@ -162,6 +80,10 @@ class _Rewriter:
         self.firings.append(Firing(rule, self.phase, named.text() if named is not None else repr(old)[:120], reason))
 
 
+def _constant(term: Instruction) -> float | None:
+    return term.constant
+
+
 def _folded(op: Any, inputs: tuple[Instruction, ...]) -> float | None:
     """The value of arithmetic on numbers; what has no finite value is left to the step itself."""
     values = [operand.constant for operand in inputs]
@@ -171,44 +93,6 @@ def _folded(op: Any, inputs: tuple[Instruction, ...]) -> float | None:
         return float(op.body(*values))
     except (ZeroDivisionError, OverflowError):
         return None
-
-
-def _matches(left: Node, op: Any, inputs: tuple[Instruction, ...]) -> list[tuple[Instruction | None, dict[Node, Instruction]]]:
-    """The ways in which `op(inputs)` is the left side, as (a factor in front of a product, the variables)."""
-    found: list[tuple[Instruction | None, dict[Node, Instruction]]] = []
-    for bound in _match_inputs(left, op, inputs, {}):
-        found.append((None, bound))
-    if op is multiply and len(inputs) == 2 and inputs[0].op is multiply:
-        # (g · p) · q is read as g · (p · q), so that an identity for p · q holds behind any factor
-        factor, first = inputs[0].inputs
-        for bound in _match_inputs(left, op, (first, inputs[1]), {}):
-            found.append((factor, bound))
-    return found
-
-
-def _match_inputs(
-    left: Node, op: Any, inputs: tuple[Instruction, ...], bound: dict[Node, Instruction]
-) -> list[dict[Node, Instruction]]:
-    if left.op != op or len(left.inputs) != len(inputs):
-        return []
-    orders = [inputs, inputs[::-1]] if op in _COMMUTATIVE else [inputs]
-    results: list[dict[Node, Instruction]] = []
-    for order in orders:
-        partial = [bound]
-        for pattern, operand in zip(left.inputs, order, strict=True):
-            partial = [deeper for so_far in partial for deeper in _match(pattern, operand, so_far)]
-        results.extend(partial)
-    return results
-
-
-def _match(pattern: Node, operand: Instruction, bound: dict[Node, Instruction]) -> list[dict[Node, Instruction]]:
-    if pattern.kind == "input":
-        if pattern in bound:
-            return [bound] if bound[pattern] is operand else []
-        return [{**bound, pattern: operand}]
-    if pattern.kind == "constant":
-        return [bound] if operand.constant == pattern.op.value else []
-    return _match_inputs(pattern, operand.op, operand.inputs, bound)
 
 
 def rewrite(program: Program, phases: tuple[str, ...] = PHASES) -> Program:
