@@ -22,28 +22,22 @@ else:
         asin,
         asinh,
         atan,
-        atan2,
         atanh,
+        ceil,
         copysign,
         cos,
         cosh,
         erf,
-        erfc,
-        exp,
-        expm1,
         fabs,
-        log,
-        log1p,
-        log2,
-        log10,
+        floor,
         sin,
         sinh,
         sqrt,
         tan,
-        tanh,
     )
 
-floor, ceil, rint = np.floor, np.ceil, np.rint  # those of math give integers, which hold no NaN
+    from graphgrad.runtime.vectorised import exp, expm1, log, log1p, tanh
+
 inf, nan = math.inf, math.nan
 
 __all__ = [

@@ -96,7 +96,10 @@ def test_nan_in_the_data_is_said_and_changes_nothing(neuron):
     step = gg.compile(neuron, "l", wrt="w").bind(w=W, optimizer=gg.SGD(0.1))
     broken = X.copy()
     broken[3, 1] = np.nan
-    with pytest.raises(gg.DataError, match="x holds NaN in this batch: nothing was changed"), pytest.warns(gg.NotFiniteWarning):
+    with (
+        pytest.raises(gg.DataError, match="x holds NaN in this batch: nothing was changed"),
+        pytest.warns(gg.NotFiniteWarning),
+    ):
         step(broken, T)
     np.testing.assert_array_equal(step.params["w"], W)
 
