@@ -86,18 +86,8 @@ def fingerprint() -> str:
     processor = os.environ.get("NUMBA_CPU_NAME") or llvmlite.binding.get_host_cpu_name()
     features = os.environ.get("NUMBA_CPU_FEATURES", "")
     switches = " ".join(f"{k}={v}" for k, v in sorted(os.environ.items()) if k.startswith("NUMBA_") and k in _SWITCHES)
-    return "\n".join(
-        [
-            own.hexdigest(),
-            numba.__version__,
-            llvmlite.__version__,
-            numpy.__version__,
-            sys.version,
-            processor,
-            features,
-            switches,
-        ]
-    )
+    parts = (own.hexdigest(), numba.__version__, llvmlite.__version__, numpy.__version__, sys.version, processor)
+    return "\n".join((*parts, features, switches))
 
 
 _SWITCHES = {"NUMBA_BOUNDSCHECK", "NUMBA_DISABLE_JIT", "NUMBA_OPT", "NUMBA_DEBUGINFO"}

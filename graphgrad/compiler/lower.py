@@ -380,7 +380,7 @@ class _Lowering:
 
     def _crosses(self, instruction: Instruction) -> bool:
         mine = self.plan.items[instruction].phase
-        stack = [user for user in self._users(instruction)]
+        stack = list(self._users(instruction))
         while stack:
             user = stack.pop()
             if user in self.plan.inline:

@@ -22,14 +22,16 @@ else:
         asin,
         asinh,
         atan,
+        atan2,
         atanh,
-        ceil,
         copysign,
         cos,
         cosh,
         erf,
+        erfc,
         fabs,
-        floor,
+        log2,
+        log10,
         sin,
         sinh,
         sqrt,
@@ -38,6 +40,7 @@ else:
 
     from graphgrad.runtime.vectorised import exp, expm1, log, log1p, tanh
 
+floor, ceil, rint = np.floor, np.ceil, np.rint  # those of math give integers, which hold no NaN
 inf, nan = math.inf, math.nan
 
 __all__ = [
