@@ -351,7 +351,9 @@ def _slope(rise: Rise, steps: list[float], noise: float, expected: float) -> _Sl
     slope = _differences(rise, steps, noise)
     if not slope.bent and abs(slope.value - expected) <= 1e-7 * abs(expected):
         return slope
-    noise = max(noise, _roughness(rise, (slope.step or steps[-1]) / 10))
+    reach = 20 * slope.step if slope.value else np.inf  # a slope of 0 may be steps that are lost in rounding
+    near = [step for step in steps if slope.step <= step <= reach] or steps[-1:]
+    noise = max(noise, *(_roughness(rise, step / 10) for step in near))
     if _kinked(rise, steps[0], noise):
         return replace(slope, kink=True)
     return _differences(rise, steps, noise)
