@@ -9,7 +9,7 @@ def did_you_mean(written: str, known: Iterable[str]) -> str:
     """The end of a sentence about an unknown name: the known one that is nearest, if any is near."""
     import difflib
 
-    near = difflib.get_close_matches(written[:80], known, 1)
+    near = difflib.get_close_matches(written[:80], known, 1, cutoff=0.5 if len(written) < 4 else 0.6)
     return f"; did you mean {near[0]}?" if near else ""
 
 

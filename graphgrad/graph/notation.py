@@ -20,6 +20,8 @@ Style = Literal["latex", "unicode", "text"]
 
 _SIGN = re.compile(r"\w[⁰¹²³⁴-⁾₀-₎ᵀ\u20d7\u0300-\u036f]*")  # one letter with its scripts
 
+_SLOT = re.compile(r"\{([0-9]+)\}(\^\{\\top\}|\^)?")
+
 _SUPERSCRIPTED = re.compile(r"([^\^{}]*)\^\{([^{}]*)\}")
 
 SUM, PRODUCT, POWER, ATOM = range(4)
@@ -173,17 +175,18 @@ def fill(template: str, parts: list[str]) -> str:
     shown = template.replace("{*}", ", ".join(f"{{{position}}}" for position in range(len(parts))))
     if "~" in template:
         shown = shown.replace("~", "" if all(_SIGN.fullmatch(part) for part in parts) else " ")
-    for position in range(len(parts)):
-        shown = shown.replace(f"{{{position}}}", "\0%d\0" % position)
-    for position, part in enumerate(parts):
-        shown = _raised(shown, "\0%d\0" % position, part).replace("\0%d\0" % position, part)
-    return shown
+
+    def put(slot: re.Match[str]) -> str:
+        position = int(slot[1])
+        return _raised(parts[position], slot[2] or "") if position < len(parts) else slot[0]
+
+    return _SLOT.sub(put, shown)
 
 
-def _raised(template: str, slot: str, part: str) -> str:
+def _raised(part: str, power: str) -> str:
     """TeX takes one superscript only: `W^{[1]}` transposed is `W^{[1] \\top}`, other powers get braces."""
-    if f"{slot}^" not in template or "^" not in part:
-        return template
-    if part.endswith("}") and (scripted := _SUPERSCRIPTED.fullmatch(part)):
-        template = template.replace(slot + r"^{\top}", f"{scripted[1]}^{{{scripted[2]} \\top}}")
-    return template.replace(f"{slot}^", f"{{{slot}}}^")
+    if not power or "^" not in part:
+        return part + power
+    if power == r"^{\top}" and part.endswith("}") and (scripted := _SUPERSCRIPTED.fullmatch(part)):
+        return f"{scripted[1]}^{{{scripted[2]} \\top}}"
+    return f"{{{part}}}{power}"

@@ -199,7 +199,7 @@ class _Reader:
 
     def _tree(self) -> ast.Module:
         try:
-            return ast.parse("\n".join(self.code))
+            return ast.parse("\n".join(self.code), filename="")  # a file that Python cannot find, to show a line of
         except SyntaxError as error:
             row = min(max(error.lineno or 1, 1), len(self.code))
             shown = clipped(_shown(self.code[row - 1].strip()))
@@ -336,7 +336,7 @@ class _Reader:
                 return tuple(self._argument(element, depth + 1) for element in elements)
         return self._value(part, depth)
 
-    def _operation(self, part: ast.expr, function: str, *operands: Any, **options: Any) -> Node:
+    def _operation(self, part: ast.expr, function: str, /, *operands: Any, **options: Any) -> Node:
         if all(operand is None or isinstance(operand, int | float | str) for operand in operands):
             raise self._refusal(part, "has no node among its operands")
         node = self._perform(part, FUNCTIONS[function], *operands, **options)
@@ -387,7 +387,7 @@ class _Reader:
 
     # -- errors --------------------------------------------------------------------------------------------------
 
-    def _perform(self, part: ast.expr | ast.stmt, action: Callable[..., Any], *operands: Any, **options: Any) -> Any:
+    def _perform(self, part: ast.expr | ast.stmt, action: Callable[..., Any], /, *operands: Any, **options: Any) -> Any:
         """What the graph does for a part of the text; an error of the graph becomes one of the text."""
         self.place = Place(self.source, *self._position(part), self.line.ident if self.line else None)
         try:
@@ -407,7 +407,8 @@ class _Reader:
 
     def _error(self, at: ast.expr | ast.stmt | tuple[int, int], reason: str) -> TextError:
         row, column = at if isinstance(at, tuple) else self._position(at)
-        return TextError(reason, row, column, "" if self.source == TEXT else self.source)
+        shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in reason)
+        return TextError(shown, row, column, "" if self.source == TEXT else self.source)
 
     def _position(self, part: ast.expr | ast.stmt) -> tuple[int, int]:
         """Line and column, both from 1; `ast` counts bytes."""

@@ -43,7 +43,7 @@ def write(graph: Graph) -> str:
     """
     written_lines = statements(graph)
     lines = [line for line, _ in laid_out(graph.title, [(line.node.group, str(line)) for line in written_lines])]
-    text = "\n".join(lines) + "\n"
+    text = "".join(f"{line}\n" for line in lines)
     longest = max(map(len, lines), default=0)
     if len(lines) > MOST_LINES or len(text) > LONGEST_TEXT or longest > LONGEST_LINE:
         raise GraphError(
@@ -160,7 +160,7 @@ class _Writer:
         read = in_python(notation.text, len(node.inputs))
         if read is None or node.op.name not in FUNCTIONS:
             raise GraphError(f"{node.text()}: {node.op.name} is no operation that the text form knows")
-        if all(operand.kind == "constant" and operand not in self.own for operand in node.inputs):
+        if all(operand.kind == "constant" and self._sign(operand) is None for operand in node.inputs):
             raise GraphError(f"{node.text()}: the text form cannot write an operation on unnamed numbers alone")
         binds, asked = read
         parts = [self._operand(operand, least) for operand, least in zip(node.inputs, asked, strict=True)]
