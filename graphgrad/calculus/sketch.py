@@ -1,0 +1,213 @@
+"""A copy of some nodes to one side, in which formulas of derivatives are simplified and written down.
+
+The nodes of the user stand in it under their names and are never rewritten; what the engine derived is rebuilt with the
+identities that the compiler uses, and each firing is kept with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from graphgrad.calculus.identities import IDENTITIES, matches
+from graphgrad.graph import PRODUCT, SUM, Graph, Leaf, Name, Node, Style, Type, ancestors, written
+from graphgrad.graph.notation import binding, fill, symbol
+from graphgrad.ops import multiply
+from graphgrad.ops.elementwise import is_one
+from graphgrad.ops.reductions import Broadcast
+
+PHASES = ("simplify", "stabilise")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One simplification: `before` became `after`, both in TeX, by the identity of this name, for this reason."""
+
+    rule: str
+    before: str
+    after: str
+    reason: str
+
+    def latex(self) -> str:
+        return f"{self.before} = {self.after}"
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.reason}"
+
+
+class Sketch:
+    """The copies, made once each; `steps` are the simplifications so far."""
+
+    def __init__(self) -> None:
+        self.graph = Graph()
+        self.steps: list[Step] = []
+        self.originals: dict[Node, Node] = {}
+        self._copies: dict[Node, Node] = {}
+        self._made: dict[Any, Node] = {}
+
+    def leaf(self, label: Name, type: Type = Type()) -> Node:  # noqa: B008 - a type never changes
+        """A value that is only a name."""
+        with self.graph.derivation():
+            node = self.graph.add(Leaf(label.ident, "input", type), (), type, None)
+        self.graph.label(node, label)
+        return node
+
+    def stand_in(self, node: Node) -> Node:
+        """A node as a name alone, whatever it is computed from."""
+        if node.kind == "constant" and node.name is None:
+            return self.copy(node)
+        if node not in self._copies:
+            self._copies[node] = self.leaf(name_of(node), node.type)
+            self.originals[self._copies[node]] = node
+        return self._copies[node]
+
+    def copy(self, root: Node) -> Node:
+        """The node with all that it is computed from; its derived parts simplified."""
+        for node in ancestors(root):
+            if node not in self._copies:
+                self._copies[node] = self._copied(node)
+        return self._copies[root]
+
+    def _copied(self, node: Node) -> Node:
+        inputs = tuple(self._copies[operand] for operand in node.inputs)
+        label = node.name
+        with self.graph.derivation():
+            if node.inputs and node.graph.is_derived(node):
+                copy = self.make(node.op, inputs, node.type)
+            else:
+                copy = self._made.setdefault((node.op, inputs), self.graph.add(node.op, inputs, node.type, None))
+            if label is not None and (copy in self.originals or not self._is_fresh(copy)):
+                copy = self.graph.add(copy.op, copy.inputs, copy.type, None)
+        if label is not None:
+            self.graph.label(copy, label)
+            self.originals[copy] = node
+        return copy
+
+    def _is_fresh(self, copy: Node) -> bool:
+        return copy.name is None
+
+    def simplified(self, root: Node) -> Node:
+        """A formula over copies, rebuilt with the identities."""
+        rebuilt: dict[Node, Node] = {}
+        with self.graph.derivation():
+            for node in ancestors(root, operands=lambda node: () if node in self.originals else node.inputs):
+                named = node in self.originals or not node.inputs
+                inputs = () if named else tuple(rebuilt[operand] for operand in node.inputs)
+                rebuilt[node] = node if named else self.make(node.op, inputs, node.type)
+        return rebuilt[root]
+
+    def product(self, a: Node, b: Node) -> Node:
+        """a · b, simplified."""
+        with self.graph.derivation():
+            return self.make(multiply, (a, b), multiply.infer(a.type, b.type))
+
+    def make(self, op: Any, inputs: tuple[Node, ...], type: Type) -> Node:
+        """`op(*inputs)` after the first identity that applies, if any does."""
+        if op is multiply and (rest := _without_ones(inputs, type)) is not None:
+            return rest
+        for rule in IDENTITIES:
+            if rule.phase not in PHASES:
+                continue
+            _, left, right = rule.sides
+            for factor, bound in matches(left, op, inputs, _constant):
+                result = self._build(right, bound)
+                if factor is not None:
+                    result = self._operation(multiply, (factor, result))
+                if result.type.shape == type.shape:
+                    self._record(rule.name, op, inputs, type, result, rule.reason)
+                    return result
+        return self._operation(op, inputs, type)
+
+    def _operation(self, op: Any, inputs: tuple[Node, ...], type: Type | None = None) -> Node:
+        found = self._made.get((op, inputs))
+        if found is None:
+            type = type or op.infer(*(operand.type for operand in inputs))
+            found = self._made[op, inputs] = self.graph.add(op, inputs, type, None)
+        return found
+
+    def _build(self, side: Node, bound: dict[Node, Node]) -> Node:
+        if side in bound:
+            return bound[side]
+        if not side.inputs:
+            return self.graph.add(side.op, (), side.type, None)
+        return self._operation(side.op, tuple(self._build(operand, bound) for operand in side.inputs))
+
+    def _record(self, rule: str, op: Any, inputs: tuple[Node, ...], type: Type, result: Node, reason: str) -> None:
+        if rule in ("copy", "times one"):
+            return
+        before = self.graph.add(op, inputs, type, None)
+        self.steps.append(Step(rule, juxtaposed(before, "latex"), juxtaposed(result, "latex"), reason))
+
+
+def name_of(node: Node) -> Name:
+    """The name of a node, or its formula in parentheses where it has none."""
+    if (label := node.name) is not None:
+        return label
+    return Name(rf"\left({written(node, 'latex')}\right)", f"({written(node, 'unicode')})", "step")
+
+
+def _constant(term: Node) -> float | None:
+    return term.op.value if type(term.op) is Leaf and term.kind == "constant" else None
+
+
+def is_ones(node: Node) -> bool:
+    """Whether the node is 1, or 1 repeated."""
+    while isinstance(node.op, Broadcast):
+        node = node.inputs[0]
+    return is_one(node)
+
+
+def _without_ones(inputs: tuple[Node, ...], type: Type) -> Node | None:
+    rest = [operand for operand in inputs if not is_ones(operand)]
+    return rest[0] if len(rest) == 1 and rest[0].shape == type.shape else None
+
+
+def juxtaposed(node: Node, style: Style, own: bool = False) -> str:
+    """The formula with products side by side, as on paper: `y(1 - y)`; with `own`, of a node that has a name too."""
+    return _juxtaposed(node, style, own)[0]
+
+
+def _juxtaposed(node: Node, style: Style, own: bool = False) -> tuple[str, int]:
+    if not own and (sign := symbol(node, style)) is not None:
+        return sign, SUM if sign.startswith(("-", "−")) else PRODUCT if sign.startswith("∂") else PRODUCT + 2
+    if not node.inputs:
+        return written(node, style), PRODUCT + 2
+    if node.op is multiply and _side_by_side(node):
+        parts = [enclosed(*_juxtaposed(operand, style), PRODUCT, style) for operand in node.inputs]
+        return _joined(parts, style), PRODUCT
+    notation = node.op.notation(*(operand.type for operand in node.inputs))
+    binds, asked = binding(notation, style, len(node.inputs))
+    parts = [
+        enclosed(*_juxtaposed(operand, style), least, style) for operand, least in zip(node.inputs, asked, strict=True)
+    ]
+    return fill(getattr(notation, style), parts), binds
+
+
+def _side_by_side(node: Node) -> bool:
+    """Whether the factors need no sign between them: a number first, or a factor that comes in parentheses."""
+    first, second = node.inputs
+    return not (first.shape and second.shape) or _in_parentheses(second)
+
+
+def _in_parentheses(node: Node) -> bool:
+    return symbol(node, "latex") is None and node.op.name in ("add", "subtract")
+
+
+def _joined(parts: list[str], style: Style) -> str:
+    first, second = parts
+    if style == "latex":
+        return rf"{first} \cdot {second}" if second[:1].isdigit() else rf"{first} {second}"
+    return f"{first}{second}" if second.startswith("(") else f"{first} · {second}"
+
+
+def enclosed(shown: str, binds: int, least: int, style: Style) -> str:
+    """The formula, in parentheses where it binds too loosely."""
+    if binds >= least:
+        return shown
+    return rf"\left({shown}\right)" if style == "latex" else f"({shown})"
+
+
+def latex_lengths(nodes: Iterable[Node]) -> int:
+    """How many letters the formulas take together."""
+    return sum(len(juxtaposed(node, "latex")) for node in nodes)
