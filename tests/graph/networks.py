@@ -1,5 +1,7 @@
 """The lecture's network, in the three ways in which a graph is written."""
 
+# ruff: noqa: F841 - the names of local variables are the names of nodes
+
 from __future__ import annotations
 
 import graphgrad as gg
@@ -56,7 +58,7 @@ def two_hidden_layers(x=gg.Input(2), t=gg.Input(), W0=gg.Param(3, 2, tex="W^{[0]
         E = w @ D
         y = gg.sigmoid(E)
     l = gg.binary_cross_entropy(y, t)
-    J = gg.batch_sum(l) + 0.01 * gg.l2(W0, W1, w)  # noqa: F841 - a local name is the name of a node
+    J = gg.batch_sum(l) + 0.01 * gg.l2(W0, W1, w)
 
 
 def by_function() -> gg.Graph:
