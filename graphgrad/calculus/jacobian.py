@@ -370,11 +370,16 @@ def bound(order: list[Node], arrays: Mapping[Any, object]) -> tuple[dict[Node, A
     return bind(leaves, arrays, np.float64)
 
 
-def accumulated(of: Node, wrt: Node, values: Values, samples: int | None) -> Array:
-    """∂of/∂wrt, rows by columns for each sample: the local Jacobians multiplied out along all paths at once."""
-    rows = of.type.size
-    total: dict[Node, Array] = {of: start(of, rows, samples)}
-    order = ancestors(of)
+def accumulated(
+    of: Node, wrt: Node, values: Values, samples: int | None, begin: tuple[Node, Array] | None = None
+) -> Array:
+    """∂of/∂wrt, rows by columns for each sample: the local Jacobians multiplied out along all paths at once.
+
+    With `begin`, a node and ∂of/∂node, only along those that go through the node.
+    """
+    first, rows = begin or (of, start(of, samples))
+    total: dict[Node, Array] = {first: rows}
+    order = ancestors(first)
     useful = {wrt}
     for node in order:
         if any(operand in useful for operand in node.inputs):
@@ -397,8 +402,9 @@ def accumulated(of: Node, wrt: Node, values: Values, samples: int | None) -> Arr
     return total[wrt]
 
 
-def start(of: Node, rows: int, samples: int | None) -> Array:
+def start(of: Node, samples: int | None) -> Array:
     """∂of/∂of: the identity, for each sample where there is one."""
+    rows = of.type.size
     return np.broadcast_to(np.eye(rows), (samples or 1, rows, rows)) if of.per_sample else np.eye(rows)
 
 

@@ -6,7 +6,7 @@ identities that the compiler uses, and each firing is kept with its reason.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,8 +39,9 @@ class Step:
 class Sketch:
     """The copies, made once each; `steps` are the simplifications so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, phases: tuple[str, ...] = PHASES) -> None:
         self.graph = Graph()
+        self.phases = phases
         self.steps: list[Step] = []
         self.originals: dict[Node, Node] = {}
         self._copies: dict[Node, Node] = {}
@@ -61,6 +62,20 @@ class Sketch:
             self._copies[node] = self.leaf(name_of(node), node.type)
             self.originals[self._copies[node]] = node
         return self._copies[node]
+
+    def another(self, node: Node) -> Node:
+        """One more name for a node that has a stand-in already."""
+        again = self.leaf(name_of(node), node.type)
+        self.originals[again] = node
+        return again
+
+    def output(self, node: Node, inputs: tuple[Node, ...]) -> Node:
+        """The node once more, computed from these copies of its operands."""
+        with self.graph.derivation():
+            again = self.graph.add(node.op, inputs, node.type, None)
+        self.graph.label(again, name_of(node))
+        self.originals[again] = node
+        return again
 
     def copy(self, root: Node) -> Node:
         """The node with all that it is computed from; its derived parts simplified."""
@@ -107,7 +122,7 @@ class Sketch:
         if op is multiply and (rest := _without_ones(inputs, type)) is not None:
             return rest
         for rule in IDENTITIES:
-            if rule.phase not in PHASES:
+            if rule.phase not in self.phases:
                 continue
             _, left, right = rule.sides
             for factor, bound in matches(left, op, inputs, _constant):
@@ -163,35 +178,33 @@ def _without_ones(inputs: tuple[Node, ...], type: Type) -> Node | None:
     return rest[0] if len(rest) == 1 and rest[0].shape == type.shape else None
 
 
-def juxtaposed(node: Node, style: Style, own: bool = False) -> str:
-    """The formula with products side by side, as on paper: `y(1 - y)`; with `own`, of a node that has a name too."""
-    return _juxtaposed(node, style, own)[0]
+def juxtaposed(node: Node, style: Style, opened: Container[Node] = ()) -> str:
+    """The formula with products side by side, as on paper: `y(1 - y)`; nodes that are opened stand by their formula."""
+    return _juxtaposed(node, style, opened)[0]
 
 
-def _juxtaposed(node: Node, style: Style, own: bool = False) -> tuple[str, int]:
-    if not own and (sign := symbol(node, style)) is not None:
+def _juxtaposed(node: Node, style: Style, opened: Container[Node]) -> tuple[str, int]:
+    if node not in opened and (sign := symbol(node, style)) is not None:
         return sign, SUM if sign.startswith(("-", "−")) else PRODUCT if sign.startswith("∂") else PRODUCT + 2
     if not node.inputs:
         return written(node, style), PRODUCT + 2
-    if node.op is multiply and _side_by_side(node):
-        parts = [enclosed(*_juxtaposed(operand, style), PRODUCT, style) for operand in node.inputs]
+    if node.op is multiply and _side_by_side(node, opened):
+        parts = [enclosed(*_juxtaposed(operand, style, opened), PRODUCT, style) for operand in node.inputs]
         return _joined(parts, style), PRODUCT
     notation = node.op.notation(*(operand.type for operand in node.inputs))
     binds, asked = binding(notation, style, len(node.inputs))
     parts = [
-        enclosed(*_juxtaposed(operand, style), least, style) for operand, least in zip(node.inputs, asked, strict=True)
+        enclosed(*_juxtaposed(operand, style, opened), least, style) for operand, least in zip(node.inputs, asked, strict=True)
     ]
     return fill(getattr(notation, style), parts), binds
 
 
-def _side_by_side(node: Node) -> bool:
-    """Whether the factors need no sign between them: a number first, or a factor that comes in parentheses."""
+def _side_by_side(node: Node, opened: Container[Node]) -> bool:
+    """Whether the factors need no sign between them: one is a number, or it is y(1 - y) of the same y."""
     first, second = node.inputs
-    return not (first.shape and second.shape) or _in_parentheses(second)
-
-
-def _in_parentheses(node: Node) -> bool:
-    return symbol(node, "latex") is None and node.op.name in ("add", "subtract")
+    if not (first.shape and second.shape):
+        return True
+    return first not in opened and symbol(first, "latex") is not None and second.op.name == "subtract"
 
 
 def _joined(parts: list[str], style: Style) -> str:
@@ -206,8 +219,3 @@ def enclosed(shown: str, binds: int, least: int, style: Style) -> str:
     if binds >= least:
         return shown
     return rf"\left({shown}\right)" if style == "latex" else f"({shown})"
-
-
-def latex_lengths(nodes: Iterable[Node]) -> int:
-    """How many letters the formulas take together."""
-    return sum(len(juxtaposed(node, "latex")) for node in nodes)
