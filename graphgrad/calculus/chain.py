@@ -6,19 +6,54 @@ the part that does not go through other operands of a, these are written as held
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
+from typing import Any, Literal
 
-from graphgrad.calculus.gradient import no_path
-from graphgrad.graph import GradientError, Graph, Leaf, Node, NoGradient, Operation, Style, Type, ancestors, written
+import numpy as np
+
+from graphgrad.calculus.gradient import grad, no_path
+from graphgrad.calculus.jacobian import (
+    LocalJacobian,
+    Values,
+    accumulated,
+    bound,
+    pulled,
+    shaped,
+    start,
+)
+from graphgrad.calculus.local import Written, continued, local, on_paper, transposed
+from graphgrad.calculus.sketch import Sketch, Step, juxtaposed
+from graphgrad.graph import (
+    SUM,
+    GradientError,
+    Graph,
+    Leaf,
+    Name,
+    Node,
+    NoGradient,
+    Operation,
+    Style,
+    Type,
+    ancestors,
+    written,
+)
+from graphgrad.graph.data import Array
+from graphgrad.ops.batch import BatchReduce
+from graphgrad.ops.reference import evaluate
+
+Row = Literal["names", "local", "simplified", "sweep"]
 
 MOST_TERMS = 6
 """More paths than these are not written out one by one."""
 
+MOST_OPENED = 12
+"""How many gradients stand by their formulas in one row; those further on stand by their names."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Factor:
     """One factor ∂of/∂wrt; `held` are the operands of `of` through which the rest of its dependence goes.
 
@@ -34,6 +69,36 @@ class Factor:
     def shape(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The shapes of `of` and of `wrt`."""
         return self.of.shape, self.wrt.shape
+
+    @property
+    def edge(self) -> tuple[Node, Node] | None:
+        """The edge of the graph that the factor belongs to, from operand to node; None where it stands for several."""
+        return (self.wrt, self.of) if self.paths == 1 and self.wrt in self.of.inputs else None
+
+    @cached_property
+    def jacobian(self) -> LocalJacobian | None:
+        """The local Jacobian of its edge."""
+        return LocalJacobian(self.of, self.wrt) if self.edge else None
+
+    @property
+    def structure(self) -> str:
+        """What kind of matrix it is."""
+        return self.jacobian.structure if self.jacobian else "dense"
+
+    @cached_property
+    def _local(self) -> Written | None:
+        return local(self.jacobian) if self.jacobian else None
+
+    def local(self, style: Style = "latex") -> str:
+        """The local derivative as a formula, such as `W^{[1]}`; by its name where it has none of this length."""
+        if self._local is None:
+            return self.latex() if style == "latex" else self.text()
+        return self._local.in_style(style)
+
+    def _in_row(self, row: Row, style: Style) -> str:
+        if row == "names" or self._local is None:
+            return self.latex() if style == "latex" else self.text()
+        return self._local.enclosed(SUM + 1).in_style(style)
 
     @property
     def over_samples(self) -> bool:
@@ -68,23 +133,163 @@ class Chain:
         """All factors, each once, from `of` to `wrt`; along a single path they are the chain itself."""
         return tuple(dict.fromkeys(factor for term in self.terms for factor in term))
 
-    def latex(self) -> str:
-        products = [" ".join(self._signs(term, r"\sum_{n}", Factor.latex)) for term in self.terms]
-        return f"{Factor(self.of, self.wrt).latex()} = {' + '.join(products)}"
+    def latex(self, row: Row | Literal["all"] = "names") -> str:
+        """The chain in TeX: by names, by local derivatives, simplified, as the reverse sweep computes it, or all of them.
 
-    def text(self) -> str:
-        products = [" · ".join(self._signs(term, "Σₙ", Factor.text)).replace("Σₙ · ", "Σₙ ") for term in self.terms]
-        return f"{Factor(self.of, self.wrt).text()} = {' + '.join(products)}"
+        names       the factors ∂a/∂b, in the order of the lecture;
+        local       the local derivatives in their place, in numerator layout: neighbouring shapes agree;
+        simplified  the same, where neighbours are one formula: (y-t)/(y(1-y)) · y(1-y) is y - t;
+        sweep       what the reverse sweep computes: transposes, element-wise and outer products.
 
-    def _signs(self, term: tuple[Factor, ...], sigma: str, shown: Callable[[Factor], str]) -> list[str]:
+        Raises GradientError for the sweep of what is no scalar, and for a row that there is not.
+        """
+        if row != "all":
+            return f"{Factor(self.of, self.wrt).latex()} = {self._right(row, 'latex')}"
+        rows = [r"\\ ".join(f"&= {self._right(each, 'latex')} " for each in self.rows)]
+        return rf"\begin{{aligned}} {Factor(self.of, self.wrt).latex()} {''.join(rows)}\end{{aligned}}"
+
+    def text(self, row: Row | Literal["all"] = "names") -> str:
+        """The chain in Unicode; the rows are those of `latex`."""
+        left = Factor(self.of, self.wrt).text()
+        if row != "all":
+            return f"{left} = {self._right(row, 'unicode')}"
+        first, *others = (self._right(each, "unicode") for each in self.rows)
+        return "\n".join([f"{left} = {first}", *(f"{' ' * len(left)} = {other}" for other in others)])
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """The rows that there are: the simplified one where something is simpler, the sweep where it begins at a scalar."""
+        rows: tuple[Row, ...] = ("names", "local")
+        if any(self._merged):
+            rows += ("simplified",)
+        return rows if self.of.shape or self._sweep is None else (*rows, "sweep")
+
+    def _right(self, row: Row, style: Style) -> str:
+        if row == "sweep":
+            if self._sweep is None:
+                raise GradientError(
+                    f"{Factor(self.of, self.wrt).text()} has no row for the sweep, which begins at a scalar that every "
+                    f"sample has for itself, or all share: {written(self.of)} has the shape {self.of.type}"
+                )
+            return self._sweep.in_style(style)
+        if row not in ("names", "local", "simplified"):
+            raise GradientError(f"{row!r} is no row of a chain: there are names, local, simplified, sweep and all")
+        sign = " " if (style, row) == ("latex", "names") else r" \cdot " if style == "latex" else " · "
+        sigma = r"\sum_{n}" if style == "latex" else "Σₙ"
+        products = [
+            sign.join(self._signs(k, sigma, row, style)).replace(f"{sigma}{sign}", f"{sigma} ")
+            for k in range(len(self.terms))
+        ]
+        return " + ".join(products)
+
+    def _signs(self, number: int, sigma: str, row: Row, style: Style) -> list[str]:
         """The factors as they are written, with a sum over the samples before a factor that gathers them."""
+        term = self.terms[number]
+        merged = self._merged[number] if row == "simplified" else {}
         last_shared = max((k for k, factor in enumerate(term) if not factor.wrt.per_sample), default=-1)
         signs = []
         for k, factor in enumerate(term):
-            if factor.over_samples and k < last_shared:
+            gathers = factor.over_samples and k < last_shared
+            plain = row != "names" and isinstance(factor.of.op, BatchReduce) and factor.edge
+            if gathers and plain:
+                signs += [sigma] if factor.local() == "1" else [factor._in_row(row, style), sigma]
+                continue
+            if gathers:
                 signs.append(sigma)
-            signs.append(shown(factor))
+            if k - 1 in merged:
+                continue
+            signs.append(merged[k][0].enclosed(SUM + 1).in_style(style) if k in merged else factor._in_row(row, style))
         return signs or ["1"]
+
+    # -- how the rows differ --------------------------------------------------------------------------------------
+
+    @cached_property
+    def _merged(self) -> tuple[dict[int, tuple[Written, tuple[Step, ...]]], ...]:
+        """For each term the factors that are one formula with the factor after them."""
+        return tuple(
+            {k: found for k, (a, b) in enumerate(pairwise(term)) if (found := _merged(a, b)) is not None}
+            for term in self.terms
+        )
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """What is simpler than the product of the local derivatives, step by step, each with its reason."""
+        found = [step for merged in self._merged for _, steps in merged.values() for step in steps]
+        for term in self.terms:
+            found += [step for factor in term if (step := _turned(factor)) is not None]
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def remark(self) -> str:
+        """How the rows differ, in one sentence; empty where they do not."""
+        if "sweep" not in self.rows:
+            return ""
+        kinds = {factor.structure for term in self.terms for factor in term}
+        parts = [sentence for kind, sentence in _TURNS.items() if kind in kinds]
+        if not parts:
+            return ""
+        return f"The sweep keeps each gradient in the shape of its node, a column where the rows above have a row: {', '.join(parts)}."
+
+    @cached_property
+    def _sweep(self) -> Written | None:
+        """The gradient as the sweep computes it, with the gradients on the way opened where they are used once."""
+        if self.of.shape:
+            return None
+        try:
+            gradient = grad(self.of, self.wrt)
+        except GradientError:
+            return None
+        sketch = Sketch(("simplify",))
+        copy = sketch.copy(gradient)
+        return on_paper(copy, _opened(sketch, copy, self.of))
+
+    # -- numbers -------------------------------------------------------------------------------------------------
+
+    def values(self, given: Any) -> dict[Factor, Array]:
+        """The number of each factor, for the result of a compiled function or for arrays by name.
+
+        An array has the shape of the factor's `of` followed by that of its `wrt`, with an axis for the samples before
+        them where either has a value for each and more than one sample was given.
+        """
+        values, samples, single = self._at(given)
+        found: dict[Factor, Array] = {}
+        for factor in self.factors:
+            if factor.jacobian is not None:
+                entries = factor.jacobian.numbers(values, samples)
+                found[factor] = (
+                    shaped(entries, factor.of, factor.wrt, single)
+                    if not factor.jacobian.crosses
+                    else entries.reshape(*entries.shape[:2], *factor.of.shape, *factor.wrt.shape)
+                )
+            else:
+                found[factor] = shaped(
+                    accumulated(factor.of, factor.wrt, values, samples), factor.of, factor.wrt, single
+                )
+        return found
+
+    def total(self, given: Any) -> Array:
+        """The factors multiplied out from left to right and the products added up: the gradient, from the display."""
+        values, samples, single = self._at(given)
+        total: Array | None = None
+        for term in self.terms:
+            rows = start(self.of, samples)
+            for factor in term:
+                rows = (
+                    pulled(rows, factor.jacobian, self.of, values, samples)
+                    if factor.jacobian is not None
+                    else accumulated(self.of, factor.wrt, values, samples, begin=(factor.of, rows))
+                )
+            total = rows if total is None else total + rows
+        assert total is not None
+        return shaped(total, self.of, self.wrt, single)
+
+    def _at(self, given: Any) -> tuple[Values, int | None, bool]:
+        order = ancestors(self.of)
+        if not isinstance(given, Mapping):
+            leaves = {node for node in order if node.kind in ("input", "parameter")}
+            given = {node: np.asarray(array) for node, array in given.values.items() if node in leaves}
+        arrays, samples, single = bound(order, given)
+        return evaluate(order, arrays, samples), samples, single
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex()}$"
@@ -94,6 +299,84 @@ class Chain:
 
     def __repr__(self) -> str:
         return f"<{self.text()}>"
+
+
+_TURNS = {
+    "matrix": "a matrix stands transposed before the gradient",
+    "diagonal": "diag(·) is an element-wise product",
+    "Kronecker": "I ⊗ xᵀ is an outer product",
+    "banded": "a banded matrix is a convolution",
+    "samples": "the sum over the samples comes last",
+}
+"""What becomes of a local Jacobian in the sweep."""
+
+
+def _turned(factor: Factor) -> Step | None:
+    """What the sweep makes of one factor, as a step."""
+    if factor._local is None or factor.structure not in ("matrix", "diagonal", "Kronecker"):
+        return None
+    sketch = Sketch()
+    g = sketch.leaf(Name("g", "g", "g"), factor.of.type)
+    turned = continued(sketch, factor.of, factor.jacobian.positions[0], g) if factor.jacobian else None
+    if turned is None:
+        return None
+    matrix = factor._local.enclosed(SUM + 1).latex
+    return Step(
+        f"{factor.structure} in the sweep",
+        rf"\left({transposed(on_paper(g)).latex} {matrix}\right)^{{\top}}",
+        juxtaposed(turned, "latex"),
+        _REASONS[factor.structure],
+    )
+
+
+_REASONS = {
+    "matrix": "a row times a matrix, set upright, is the transposed matrix times the column",
+    "diagonal": "a row times a diagonal matrix is the product element by element",
+    "Kronecker": "each row of the matrix meets one element of the gradient and the whole operand: an outer product",
+}
+
+
+def _merged(first: Factor, second: Factor) -> tuple[Written, tuple[Step, ...]] | None:
+    """Two neighbours as one formula, where an identity makes it simpler."""
+    a, b = first.jacobian, second.jacobian
+    if a is None or b is None or len(a.positions) > 1 or len(b.positions) > 1:
+        return None
+    if first.of.shape and {a.structure, b.structure} != {"diagonal"}:
+        return None
+    if isinstance(first.of.op, BatchReduce) or isinstance(second.of.op, BatchReduce):
+        return None
+    sketch = Sketch()
+    gradient = continued(sketch, first.of, a.positions[0], None)
+    if gradient is None:
+        return None
+    before = len(sketch.steps)
+    product = continued(sketch, second.of, b.positions[0], gradient)
+    steps = tuple(step for step in sketch.steps[before:] if step.phase == "stabilise")
+    if product is None or not steps:
+        return None
+    formula = on_paper(product)
+    if first.of.shape:
+        diagonal = rf"\operatorname{{diag}}\left({formula.latex}\right)", f"diag({formula.unicode})"
+        return Written(*diagonal), steps
+    return transposed(formula) if second.wrt.shape else formula, steps
+
+
+def _opened(sketch: Sketch, root: Node, of: Node) -> set[Node]:
+    """The gradients that stand by their formulas: those that are used once on the way, the nearest ones first."""
+    order = ancestors(root)
+    uses: dict[Node, int] = {}
+    for node in order:
+        for operand in node.inputs:
+            uses[operand] = uses.get(operand, 0) + 1
+    opened = {root}
+    for node in reversed(order):
+        original = sketch.originals.get(node)
+        pair = original.graph.gradient_of(original) if original is not None else None
+        if pair is None or pair[0] is not of or node is root:
+            continue
+        if not node.inputs or (uses[node] == 1 and len(opened) <= MOST_OPENED):
+            opened.add(node)
+    return opened
 
 
 def chain(of: Node, wrt: Node) -> Chain:

@@ -23,7 +23,6 @@ from graphgrad.graph import (
     Type,
     ancestors,
     computed_from,
-    public,
     written,
 )
 from graphgrad.graph.data import Array, bind
@@ -205,7 +204,9 @@ def _pullback(op: Operation, types: tuple[Type, ...], as_they_are: bool = False)
         output = op(*operands)
         seed = graph.add(Leaf("seed", "input", output.type), (), output.type, None)
         total = Reduce("sum")(seed * output) if output.shape else seed * output
-        crosses = any(isinstance(part.op, BatchReduce | BatchSize) for part in ancestors(output, operands=computed_from))
+        crosses = any(
+            isinstance(part.op, BatchReduce | BatchSize) for part in ancestors(output, operands=computed_from)
+        )
         if crosses and total.per_sample:
             total = batch_sum(total)
         found = sweep(total)
@@ -328,7 +329,6 @@ class Jacobian:
         return f"<∂{written(self.of, 'unicode')}/∂{written(self.wrt, 'unicode')}: {self.value.shape}, {self.structure}>"
 
 
-@public
 def jacobian(of: Node, wrt: Node, arrays: Mapping[Any, object] | None = None, /, **named: object) -> Jacobian:
     """The whole Jacobian ∂of/∂wrt in numbers, for shapes of up to 4,194,304 entries over all samples.
 
@@ -449,4 +449,3 @@ def too_large(of: Node, wrt: Node, shape: tuple[int, int], count: int) -> str:
 
 
 __all__ = ["Jacobian", "LocalJacobian", "jacobian", "local_jacobian", "structure"]
-

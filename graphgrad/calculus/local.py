@@ -5,7 +5,7 @@ Where matrix notation does not reach, the entry is given in index notation, or b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 from graphgrad.calculus.gradient import sweep
@@ -112,9 +112,7 @@ def continued(sketch: Sketch, node: Node, position: int, gradient: Node | None) 
     return _pulled(sketch, node, position, tuple(sketch.copy(operand) for operand in node.inputs), gradient)
 
 
-def _pulled(
-    sketch: Sketch, node: Node, position: int, inputs: tuple[Node, ...], gradient: Node | None
-) -> Node | None:
+def _pulled(sketch: Sketch, node: Node, position: int, inputs: tuple[Node, ...], gradient: Node | None) -> Node | None:
     output = sketch.output(node, inputs)
     with sketch.graph.derivation():
         if gradient is None and (node.op.unfolds or not isinstance(node.op, Elementwise)):
@@ -123,7 +121,7 @@ def _pulled(
             return None
         else:
             one = sketch.graph.add(Leaf("1", "constant", Type(), 1.0), (), Type(), None)
-            part = node.op.vjp(gradient or one, output, *inputs)[position]
+            part = node.op.vjp(one if gradient is None else gradient, output, *inputs)[position]
             found = None if isinstance(part, NoGradient) else part
     return None if found is None else sketch.simplified(found)
 
@@ -159,7 +157,9 @@ def _elementwise(node: Node, position: int) -> Written | None:
         factor, matrix = shown.enclosed(PRODUCT), repeated.enclosed(PRODUCT)
         return Written(rf"{factor.latex} \, {matrix.latex}", f"{factor.unicode} {matrix.unicode}", PRODUCT)
     if slope.shape != own:
-        shown = Written(rf"\mathbf{{1}} \odot {shown.enclosed(PRODUCT).latex}", f"𝟏 ⊙ {shown.enclosed(PRODUCT).unicode}")
+        shown = Written(
+            rf"\mathbf{{1}} \odot {shown.enclosed(PRODUCT).latex}", f"𝟏 ⊙ {shown.enclosed(PRODUCT).unicode}"
+        )
     diagonal = Written(rf"\operatorname{{diag}}\left({shown.latex}\right)", f"diag({shown.unicode})")
     if operand == own:
         return diagonal
@@ -176,7 +176,9 @@ def _column(slope: Node, shown: Written, own: tuple[int, ...]) -> Written:
             return ones
         factor = shown.enclosed(PRODUCT)
         return Written(rf"{factor.latex} \, {ones.latex}", f"{factor.unicode} {ones.unicode}", PRODUCT)
-    return shown if len(own) == 1 else Written(rf"\operatorname{{vec}}\left({shown.latex}\right)", f"vec({shown.unicode})")
+    return (
+        shown if len(own) == 1 else Written(rf"\operatorname{{vec}}\left({shown.latex}\right)", f"vec({shown.unicode})")
+    )
 
 
 def _row(node: Node, position: int) -> Written | None:
@@ -200,13 +202,12 @@ def transposed(shown: Written) -> Written:
     return Written(fill(r"{0}^{\top}", [inner.latex]), f"{inner.unicode}ᵀ")
 
 
-def on_paper(node: Node) -> Written:
-    """The formula of a node of a sketch, with products side by side."""
-    if not node.inputs or node.name is not None:
-        binds = SUM if juxtaposed(node, "latex").startswith("-") else ATOM
-    else:
-        binds = node.op.notation(*(operand.type for operand in node.inputs)).binds
-    return Written(juxtaposed(node, "latex"), juxtaposed(node, "unicode"), binds)
+def on_paper(node: Node, opened: Container[Node] = ()) -> Written:
+    """The formula of a node of a sketch, with products side by side; nodes that are opened stand by their formula."""
+    latex, unicode = (juxtaposed(node, style, opened) for style in ("latex", "unicode"))
+    if not node.inputs or (node.name is not None and node not in opened):
+        return Written(latex, unicode, SUM if latex.startswith("-") else ATOM)
+    return Written(latex, unicode, node.op.notation(*(operand.type for operand in node.inputs)).binds)
 
 
 def _value(node: Node) -> float | None:

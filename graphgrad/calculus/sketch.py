@@ -10,11 +10,26 @@ from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
-from graphgrad.calculus.identities import IDENTITIES, matches
-from graphgrad.graph import PRODUCT, SUM, Graph, Leaf, Name, Node, Style, Type, ancestors, written
+from graphgrad.calculus.identities import IDENTITIES, Identity, matches
+from graphgrad.graph import (
+    ATOM,
+    POWER,
+    PRODUCT,
+    SUM,
+    Graph,
+    Leaf,
+    Name,
+    Node,
+    Style,
+    Type,
+    ancestors,
+    number,
+    written,
+)
 from graphgrad.graph.notation import binding, fill, symbol
-from graphgrad.ops import multiply
+from graphgrad.ops import identity, multiply
 from graphgrad.ops.elementwise import is_one
+from graphgrad.ops.linear import MatMul, Outer
 from graphgrad.ops.reductions import Broadcast
 
 PHASES = ("simplify", "stabilise")
@@ -28,6 +43,7 @@ class Step:
     before: str
     after: str
     reason: str
+    phase: str = ""
 
     def latex(self) -> str:
         return f"{self.before} = {self.after}"
@@ -88,19 +104,19 @@ class Sketch:
         inputs = tuple(self._copies[operand] for operand in node.inputs)
         label = node.name
         with self.graph.derivation():
-            if node.inputs and node.graph.is_derived(node):
+            if not inputs:
+                copy = self.graph.add(node.op, (), node.type, None)
+            elif node.graph.is_derived(node):
                 copy = self.make(node.op, inputs, node.type)
+                if label is not None and copy in self.originals:
+                    copy = self.graph.add(identity, (copy,), node.type, None)
             else:
-                copy = self._made.setdefault((node.op, inputs), self.graph.add(node.op, inputs, node.type, None))
-            if label is not None and (copy in self.originals or not self._is_fresh(copy)):
-                copy = self.graph.add(copy.op, copy.inputs, copy.type, None)
+                copy = self.graph.add(node.op, inputs, node.type, None)
+                self._made.setdefault((node.op, inputs), copy)
         if label is not None:
             self.graph.label(copy, label)
             self.originals[copy] = node
         return copy
-
-    def _is_fresh(self, copy: Node) -> bool:
-        return copy.name is None
 
     def simplified(self, root: Node) -> Node:
         """A formula over copies, rebuilt with the identities."""
@@ -130,7 +146,7 @@ class Sketch:
                 if factor is not None:
                     result = self._operation(multiply, (factor, result))
                 if result.type.shape == type.shape:
-                    self._record(rule.name, op, inputs, type, result, rule.reason)
+                    self._record(rule, op, inputs, type, result)
                     return result
         return self._operation(op, inputs, type)
 
@@ -148,11 +164,11 @@ class Sketch:
             return self.graph.add(side.op, (), side.type, None)
         return self._operation(side.op, tuple(self._build(operand, bound) for operand in side.inputs))
 
-    def _record(self, rule: str, op: Any, inputs: tuple[Node, ...], type: Type, result: Node, reason: str) -> None:
-        if rule in ("copy", "times one"):
-            return
-        before = self.graph.add(op, inputs, type, None)
-        self.steps.append(Step(rule, juxtaposed(before, "latex"), juxtaposed(result, "latex"), reason))
+    def _record(self, rule: Identity, op: Any, inputs: tuple[Node, ...], type: Type, result: Node) -> None:
+        with self.graph.derivation():
+            before = self.graph.add(op, inputs, type, None)
+        shown = juxtaposed(before, "latex"), juxtaposed(result, "latex")
+        self.steps.append(Step(rule.name, *shown, rule.reason, rule.phase))
 
 
 def name_of(node: Node) -> Name:
@@ -185,16 +201,23 @@ def juxtaposed(node: Node, style: Style, opened: Container[Node] = ()) -> str:
 
 def _juxtaposed(node: Node, style: Style, opened: Container[Node]) -> tuple[str, int]:
     if node not in opened and (sign := symbol(node, style)) is not None:
-        return sign, SUM if sign.startswith(("-", "−")) else PRODUCT if sign.startswith("∂") else PRODUCT + 2
+        return sign, SUM if sign.startswith(("-", "−")) else PRODUCT if sign.startswith("∂") else ATOM
     if not node.inputs:
-        return written(node, style), PRODUCT + 2
+        shown = number(node.op.value, style) if type(node.op) is Leaf and node.kind == "constant" else node.op.name
+        return shown, SUM if shown.startswith(("-", "−")) else ATOM
     if node.op is multiply and _side_by_side(node, opened):
         parts = [enclosed(*_juxtaposed(operand, style, opened), PRODUCT, style) for operand in node.inputs]
         return _joined(parts, style), PRODUCT
     notation = node.op.notation(*(operand.type for operand in node.inputs))
     binds, asked = binding(notation, style, len(node.inputs))
+    if isinstance(node.op, MatMul | Outer):  # a matrix product binds tighter than one by elements
+        asked = tuple(
+            max(least, POWER) if _by_elements(operand, opened) else least
+            for operand, least in zip(node.inputs, asked, strict=True)
+        )
     parts = [
-        enclosed(*_juxtaposed(operand, style, opened), least, style) for operand, least in zip(node.inputs, asked, strict=True)
+        enclosed(*_juxtaposed(operand, style, opened), least, style)
+        for operand, least in zip(node.inputs, asked, strict=True)
     ]
     return fill(getattr(notation, style), parts), binds
 
@@ -205,6 +228,10 @@ def _side_by_side(node: Node, opened: Container[Node]) -> bool:
     if not (first.shape and second.shape):
         return True
     return first not in opened and symbol(first, "latex") is not None and second.op.name == "subtract"
+
+
+def _by_elements(node: Node, opened: Container[Node]) -> bool:
+    return node.op is multiply and (node in opened or symbol(node, "latex") is None)
 
 
 def _joined(parts: list[str], style: Style) -> str:
