@@ -286,6 +286,8 @@ class _Reader:
                 return self._named(part, written)
             case ast.Attribute(value=inner, attr="T"):
                 return self._operation(part, "transpose", self._value(inner, depth + 1))
+            case ast.Subscript(value=inner, slice=index):
+                return self._operation(part, "slice", self._value(inner, depth + 1), self._subscript(index, depth + 1))
             case ast.UnaryOp(op=sign, operand=inner) if type(sign) in OPERATORS:
                 return self._operator(part, sign, self._value(inner, depth + 1))
             case ast.BinOp(left=left, op=sign, right=right) if type(sign) in OPERATORS:
@@ -293,6 +295,17 @@ class _Reader:
             case ast.Call(func=ast.Name(id=function)):
                 return self._call(part, function, depth)
         raise self._refusal(part)
+
+    def _subscript(self, part: ast.expr, depth: int) -> Any:
+        """What stands in the brackets after a node: positions and slices, as Python has them."""
+        match part:
+            case ast.Tuple(elts=elements):
+                return tuple(self._subscript(element, depth) for element in elements)
+            case ast.Slice(lower=start, upper=stop, step=step):
+                return slice(*(None if bound is None else self._value(bound, depth) for bound in (start, stop, step)))
+            case ast.Constant(value=value) if value is ...:
+                return value
+        return self._value(part, depth)
 
     def _operator(self, part: ast.expr, sign: ast.operator | ast.unaryop, *operands: Node | Number) -> Node | Number:
         function, on_numbers = OPERATORS[type(sign)]
@@ -340,7 +353,8 @@ class _Reader:
         if all(operand is None or isinstance(operand, int | float | str) for operand in operands):
             raise self._refusal(part, "has no node among its operands")
         node = self._perform(part, FUNCTIONS[function], *operands, **options)
-        assert isinstance(node, Node)
+        if not isinstance(node, Node):
+            raise self._refusal(part, "makes no node")
         return node
 
     def _named(self, part: ast.expr, written: str) -> Node:
