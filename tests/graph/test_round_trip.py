@@ -12,6 +12,7 @@ from graphgrad.graph import FUNCTIONS
 from graphgrad.graph.text import LONGEST_LINE
 from graphgrad.graph.writing import MOST_STEPS
 from tests.graph.structure import idents, same, structure
+from tests.ops.samples import SAMPLES
 
 SHAPES = [(), (3,), (2, 3), (3, 3), (1, 3), (4, 3), (2, 4, 4), (3, 2, 2, 2)]
 
@@ -55,10 +56,23 @@ def ways(name):
                 yield g
 
 
+def samples(name):
+    """Graphs of the samples that the operation is tested with."""
+    for sample in SAMPLES:
+        if sample.name == name:
+            with gg.Graph(str(sample)[:80]) as g:
+                leaves = [
+                    (gg.input if each == "n" else gg.param)(f"a{k}", *shape)
+                    for k, (shape, each) in enumerate(zip(sample.shapes, sample.mixture, strict=True))
+                ]
+                g.y = sample.call(*leaves)
+            yield g
+
+
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
 def test_every_operation_reads_back(name):
-    found = list(ways(name))
-    assert found, "no operands were found that the operation takes: add their shapes to SHAPES"
+    found = [*ways(name), *samples(name)]
+    assert found, "no operands were found that the operation takes: give it samples, or their shapes to SHAPES"
     for g in found:
         assert_same(g)
 
