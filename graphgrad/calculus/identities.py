@@ -19,10 +19,13 @@ from graphgrad.ops import (
     identity,
     multiply,
     sigmoid,
+    softmax,
 )
 from graphgrad.ops.batch import BatchSpread
+from graphgrad.ops.classes import over_probability
 from graphgrad.ops.linear import Transpose
 from graphgrad.ops.losses import cross_entropy_slope
+from graphgrad.ops.reductions import Reduce
 
 _COMMUTATIVE = frozenset({add, multiply})
 
@@ -70,6 +73,21 @@ class Identity:
         return f"{formula(left, 'unicode')} = {formula(right, 'unicode')}"
 
 
+def _softmax_with_cross_entropy(axis: int) -> Identity:
+    """y ⊙ (g - Σ g y) with g = -q / y, as the sweep passes the slope of the cross entropy through a softmax."""
+
+    def left(z: Node, q: Node) -> Node:
+        y = softmax(z, axis)
+        g = over_probability(-q, y)
+        return multiply(y, g - Reduce("sum", axis, True)(g * y))  # type: ignore[no-any-return]
+
+    def right(z: Node, q: Node) -> Node:
+        return softmax(z, axis) * Reduce("sum", axis, True)(q) - q
+
+    reason = "y ⊙ (g - Σ g y) with g = -q/y cancels to y Σ q - q; of a label, Σ q is 1: softmax - one-hot"
+    return Identity("softmax with cross entropy", "stabilise", left, right, reason, shape=(3,))
+
+
 IDENTITIES: tuple[Identity, ...] = (
     Identity("copy", "simplify", lambda a: identity(a), lambda a: a, "a copy has the value of its original"),
     Identity("times one", "simplify", lambda a: a * 1, lambda a: a, "1 is neutral for the product"),
@@ -106,6 +124,8 @@ IDENTITIES: tuple[Identity, ...] = (
         lambda z, t: sigmoid(z) - t,
         "(y-t)/(y(1-y)) · y(1-y) cancels to y - t, exact also where y(1-y) is rounded to 0",
     ),
+    _softmax_with_cross_entropy(-1),
+    _softmax_with_cross_entropy(0),
 )
 
 

@@ -253,7 +253,7 @@ def structure(op: Operation, types: tuple[Type, ...], position: int) -> str:
     if formula.reduction in ("max", "min"):
         return "selection"
     if formula.body is not None or len(read) != operand.rank:
-        return "selection" if formula.body is None and formula.reduction is None and len(types) == 1 else "dense"
+        return "identity" if formula.body is None and formula.reduction is None and len(types) == 1 else "dense"
     moved = {axis for index in read for axis, _ in index.terms}
     if len(types) == 1 and not formula.weights:
         return "sum" if formula.over else "selection"

@@ -24,9 +24,11 @@ from graphgrad.graph import (
 from graphgrad.graph.notation import fill
 from graphgrad.ops import negative
 from graphgrad.ops.batch import BatchReduce, BatchSpread
+from graphgrad.ops.convolution import Convolution
 from graphgrad.ops.elementwise import Elementwise, is_one
 from graphgrad.ops.linear import MatMul, Outer, Transpose
 from graphgrad.ops.reductions import Broadcast, OverAxes
+from graphgrad.ops.shape import Reshape
 from graphgrad.ops.softmax import Softmax
 
 LONGEST = 160
@@ -302,12 +304,28 @@ def _softmax(node: Node, position: int) -> Written | None:
     return Written(rf"I - \mathbf{{1}} \left(e^{{{y.latex}}}\right)^{{\top}}", f"I − 𝟏 exp({y.unicode})ᵀ", SUM)
 
 
+def _reshape(node: Node, position: int) -> Written | None:
+    return IDENTITY
+
+
+def _convolution(node: Node, position: int) -> Written | None:
+    if node.op.groups > 1:
+        return None
+    other = on_paper(Sketch().stand_in(node.inputs[1 - position]))
+    if position == 0:
+        return Written(rf"\operatorname{{Toeplitz}}\left({other.latex}\right)", f"Toeplitz({other.unicode})")
+    patches = Written(rf"\operatorname{{patches}}\left({other.latex}\right)", f"patches({other.unicode})")
+    return _joined(IDENTITY, r"\otimes", "⊗", patches)
+
+
 _RULES: dict[type, Callable[[Node, int], Written | None]] = {
     MatMul: _matmul,
     Outer: _outer,
     Transpose: _transpose,
     Broadcast: _broadcast,
     Softmax: _softmax,
+    Reshape: _reshape,
+    Convolution: _convolution,
 }
 
 __all__ = ["Written", "continued", "local", "on_paper", "partial", "transposed"]

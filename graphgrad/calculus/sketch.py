@@ -28,9 +28,10 @@ from graphgrad.graph import (
 )
 from graphgrad.graph.notation import binding, fill, symbol
 from graphgrad.ops import identity, multiply
+from graphgrad.ops.classes import LabelTargets
 from graphgrad.ops.elementwise import is_one
 from graphgrad.ops.linear import MatMul, Outer
-from graphgrad.ops.reductions import Broadcast
+from graphgrad.ops.reductions import Broadcast, Reduce, broadcast_to
 
 PHASES = ("simplify", "stabilise")
 
@@ -137,6 +138,9 @@ class Sketch:
         """`op(*inputs)` after the first identity that applies, if any does."""
         if op is multiply and (rest := _without_ones(inputs, type)) is not None:
             return rest
+        if isinstance(op, Reduce) and _sums_to_one(op, *inputs):
+            one = self.graph.add(Leaf("1", "constant", Type(), 1.0), (), Type(), None)
+            return broadcast_to(one, type.shape, tuple(range(type.rank)))
         for rule in IDENTITIES:
             if rule.phase not in self.phases:
                 continue
@@ -162,7 +166,8 @@ class Sketch:
             return bound[side]
         if not side.inputs:
             return self.graph.add(side.op, (), side.type, None)
-        return self._operation(side.op, tuple(self._build(operand, bound) for operand in side.inputs))
+        inputs = tuple(self._build(operand, bound) for operand in side.inputs)
+        return self.make(side.op, inputs, side.op.infer(*(operand.type for operand in inputs)))
 
     def _record(self, rule: Identity, op: Any, inputs: tuple[Node, ...], type: Type, result: Node) -> None:
         with self.graph.derivation():
@@ -189,6 +194,11 @@ def is_ones(node: Node) -> bool:
     return is_one(node)
 
 
+def _sums_to_one(op: Reduce, a: Node) -> bool:
+    """Whether it is the sum over the classes of what a label asks for, of which there is one in all."""
+    return isinstance(a.op, LabelTargets) and a.op.ignored is None and op.name == "sum" and op.axes(a.type) == (0,)
+
+
 def _without_ones(inputs: tuple[Node, ...], type: Type) -> Node | None:
     rest = [operand for operand in inputs if not is_ones(operand)]
     return rest[0] if len(rest) == 1 and rest[0].shape == type.shape else None
@@ -201,7 +211,7 @@ def juxtaposed(node: Node, style: Style, opened: Container[Node] = ()) -> str:
 
 def _juxtaposed(node: Node, style: Style, opened: Container[Node]) -> tuple[str, int]:
     if node not in opened and (sign := symbol(node, style)) is not None:
-        return sign, SUM if sign.startswith(("-", "−")) else PRODUCT if sign.startswith("∂") else ATOM
+        return sign, SUM if sign.startswith(("-", "−")) else POWER if sign.startswith("∂") else ATOM
     if not node.inputs:
         shown = number(node.op.value, style) if type(node.op) is Leaf and node.kind == "constant" else node.op.name
         return shown, SUM if shown.startswith(("-", "−")) else ATOM
@@ -227,7 +237,8 @@ def _side_by_side(node: Node, opened: Container[Node]) -> bool:
     first, second = node.inputs
     if not (first.shape and second.shape):
         return True
-    return first not in opened and symbol(first, "latex") is not None and second.op.name == "subtract"
+    of_the_same = second.op.name == "subtract" and any(operand is first for operand in second.inputs)
+    return of_the_same and first not in opened and symbol(first, "latex") is not None
 
 
 def _by_elements(node: Node, opened: Container[Node]) -> bool:
