@@ -34,12 +34,16 @@ class Domain:
     also: float | None = None
     instead: str = ""
 
+    @property
+    def unit(self) -> bool:
+        """Whether these are just the numbers from 0 to 1."""
+        return (self.low, self.high, self.whole, self.ends, self.also) == (0.0, 1.0, False, False, None)
+
     def refused(self, array: Array) -> Array | None:
         """Where the array has values that are none of these (a NaN is said elsewhere); None where it has not."""
-        if not array.size:
-            return None
-        fits = array.min() >= self.low and array.max() <= self.high
-        if fits and not self.whole and not self.ends:
+        if not array.size or (
+            not self.whole and not self.ends and array.min() >= self.low and array.max() <= self.high
+        ):
             return None
         wrong = (array < self.low) | (array > self.high)
         if self.whole:
@@ -70,7 +74,7 @@ def expected(nodes: Iterable[Node]) -> Expected:
 def check(expectations: Expected, values: Mapping[Node, Array]) -> None:
     """Raise DataError for the first value that a node cannot take, naming node, place and value."""
     for leaf, asked in expectations.items():
-        for node, domain in asked:
+        for node, domain in asked if leaf in values else ():
             wrong = domain.refused(values[leaf])
             if wrong is not None:
                 raise DataError(_sentence(leaf, node, domain, values[leaf], wrong))

@@ -21,17 +21,27 @@ from graphgrad.ops.arithmetic import (
     subtract,
 )
 from graphgrad.ops.batch import batch_mean, batch_sum
+from graphgrad.ops.classes import cross_entropy, cross_entropy_with_logits, dice, kl_divergence, multi_class_hinge
 from graphgrad.ops.elementwise import Elementwise, elementwise
 from graphgrad.ops.extremes import argmax, argmin, max_, min_
 from graphgrad.ops.linear import matmul, outer, transpose
-from graphgrad.ops.losses import binary_cross_entropy, binary_cross_entropy_with_logits, squared_error
+from graphgrad.ops.losses import (
+    absolute_error,
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    focal,
+    focal_with_logits,
+    hinge,
+    squared_error,
+)
 from graphgrad.ops.reductions import mean, sum_
-from graphgrad.ops.regularisers import l1, l2
+from graphgrad.ops.regularisers import elastic_net, l1, l2
 from graphgrad.ops.softmax import log_softmax, logsumexp, softmax
 
 __all__ = [
     "Elementwise",
     "abs_",
+    "absolute_error",
     "add",
     "argmax",
     "argmin",
@@ -39,11 +49,19 @@ __all__ = [
     "batch_sum",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "cross_entropy_with_logits",
+    "dice",
     "divide",
+    "elastic_net",
     "elementwise",
     "exp",
     "expm1",
+    "focal",
+    "focal_with_logits",
+    "hinge",
     "identity",
+    "kl_divergence",
     "l1",
     "l2",
     "log",
@@ -54,6 +72,7 @@ __all__ = [
     "max_",
     "mean",
     "min_",
+    "multi_class_hinge",
     "multiply",
     "negative",
     "outer",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphgrad.graph import Graph, Leaf, Misfit, Node, NoGradient, Notation, Operation, ShapeError, Type, function
+from graphgrad.graph.domain import Domain
 
 Rule = Callable[..., tuple[Node | NoGradient, ...]]
 
@@ -18,7 +19,8 @@ Rule = Callable[..., tuple[Node | NoGradient, ...]]
 class Composite(Operation):
     """`name(*inputs)` is `body(*inputs)`; `rule(gradient, output, *inputs)` may state its gradient.
 
-    `settings` are the options that differ from their defaults, as the text form writes them.
+    `settings` are the options that differ from their defaults, as the text form writes them; `expects` says which
+    values arrays given for its operands must have.
     """
 
     name: str
@@ -26,6 +28,7 @@ class Composite(Operation):
     written: Notation | Callable[..., Notation] | None = None
     rule: Rule | None = None
     settings: tuple[tuple[str, Any], ...] = ()
+    expects: tuple[Domain | None, ...] = ()
 
     @property
     def key(self) -> str:
@@ -33,6 +36,9 @@ class Composite(Operation):
 
     def options(self) -> str:
         return ", ".join(f"{option}={value!r}" for option, value in self.settings)
+
+    def domains(self, *types: Type) -> tuple[Domain | None, ...]:
+        return self.expects
 
     @property
     def unfolds(self) -> bool:
@@ -42,7 +48,8 @@ class Composite(Operation):
         scratch = Graph()
         operands = [scratch.add(Leaf("operand", "input", type), (), type, None) for type in types]
         try:
-            return self.body(*operands).type
+            with scratch.derivation():
+                return self.body(*operands).type
         except ShapeError:
             told = " and ".join(f"{{{position}}} is {type}" for position, type in enumerate(types))
             raise Misfit(f"{told}, which do not fit together") from None

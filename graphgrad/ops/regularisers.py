@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
-from graphgrad.graph import FUNCTIONS, PRODUCT, SUM, GraphError, Node, Notation, Type, public
+from graphgrad.graph import FUNCTIONS, PRODUCT, SUM, GraphError, Node, NoGradient, Notation, Type, public
 from graphgrad.ops.arithmetic import sign
 from graphgrad.ops.composite import Composite
 from graphgrad.ops.elementwise import times
+from graphgrad.ops.options import in_range
 
 
 def _norms(norm: str, unicode: str, text: str) -> Callable[..., Notation]:
@@ -26,7 +28,7 @@ def _norms(norm: str, unicode: str, text: str) -> Callable[..., Notation]:
 def _total(of: str) -> Callable[..., Node]:
     def body(*weights: Node) -> Node:
         parts = [FUNCTIONS["sum"](FUNCTIONS[of](weight)) for weight in weights]
-        total = parts[0]
+        total: Node = parts[0]
         for part in parts[1:]:
             total = total + part
         return total
@@ -92,3 +94,34 @@ def l2(*weights: Node) -> Node:
     """
     _weights("l2", weights)
     return _l2(*weights)
+
+
+@lru_cache(maxsize=256)
+def _elastic_net(ratio: float) -> Penalty:
+    def rule(gradient: Node, output: Node, *weights: Node) -> tuple[Node | NoGradient, ...]:
+        return tuple(times(gradient, ratio * sign(weight) + 2 * (1 - ratio) * weight) for weight in weights)
+
+    return Penalty(
+        "elastic_net",
+        lambda *weights: ratio * _l1(*weights) + (1 - ratio) * _l2(*weights),
+        rule=rule,
+        settings=(("ratio", ratio),) * (ratio != 0.5),
+    )
+
+
+@public
+def elastic_net(*weights: Node, ratio: float = 0.5) -> Node:
+    """The elastic net R = ρ Σ |w| + (1 - ρ) Σ w² over all elements of the named parameters, a scalar.
+
+    ρ is the ratio: 1 leaves the L1 penalty, 0 the squared L2 penalty, which is not halved. Raises GraphError unless it lies
+    between 0 and 1. Source: Zou and Hastie, Regularization and variable selection via the elastic net, 2005.
+
+    >>> import graphgrad as gg
+    >>> with gg.Graph() as g:
+    ...     w = gg.param("w", 2)
+    ...     g.R = gg.elastic_net(w, ratio=0.75)
+    >>> float(gg.compile(g, ["R"], target="numpy")(w=[1.0, -2.0])["R"])
+    3.5
+    """
+    _weights("elastic_net", weights)
+    return _elastic_net(in_range("elastic_net", "ratio", ratio, 0.0, 1.0))(*weights)

@@ -16,6 +16,7 @@ from graphgrad.compiler.program import program
 from graphgrad.compiler.rewrites import rewrite
 from graphgrad.graph import DataError, Graph, GraphError, Leaf, Name, Node, NotFiniteWarning, Type, ancestors, number
 from graphgrad.graph.data import Array, bind
+from graphgrad.graph.domain import check, expected
 from graphgrad.ops import batch_sum
 from graphgrad.runtime.function import Function
 
@@ -74,6 +75,7 @@ class BoundStep:
         needed = set(ancestors(self.objective))
         self.inputs = tuple(node for node in graph.inputs if node in needed)
         own = tuple(node for node in graph.parameters if node in needed)
+        self._expected = expected(needed)
         state = State(graph)
         with graph.derivation():
             updates: dict[Node, Node] = {}
@@ -131,6 +133,7 @@ class BoundStep:
         else:
             given = {node.op.name: array for node, array in zip(self.inputs, data, strict=True)}
         values, samples, _ = bind(self.inputs, given, self.dtype)
+        check(self._expected, values)
         arrays = tuple(a if a.flags.carray else a.copy() for a in (values[node] for node in self.inputs))
         self._shapes = [array.shape for array in arrays]
         self._rest = (*self._arrays, self._memory(samples or 1))
@@ -145,6 +148,7 @@ class BoundStep:
         for node, array in zip(self.inputs, data, strict=True):
             if np.isnan(np.asarray(array, self.dtype)).any():
                 raise DataError(f"{node.name} holds NaN in this batch: nothing was changed by the step")
+        check(self._expected, {node: np.asarray(array) for node, array in zip(self.inputs, data, strict=True)})
         rate = self.state.get("rate")
         hint = f" (the rate is {number(float(rate))})" if rate is not None else ""
         warnings.warn(

@@ -18,11 +18,13 @@ from graphgrad.compiler.program import Instruction, Program, program
 from graphgrad.compiler.rewrites import PHASES, rewrite
 from graphgrad.graph import DataError, Graph, GraphError, Leaf, NamingError, Node, ancestors
 from graphgrad.graph.data import Array, bind
+from graphgrad.graph.domain import check, expected
 from graphgrad.ops.batch import BatchSize
 from graphgrad.ops.reference import compute
 
 TARGETS = ("numpy", "cpu")
 DTYPES = ("float32", "float64")
+_MOST = np.maximum.reduce
 Asked = str | Node | Iterable[str | Node]
 
 
@@ -95,7 +97,13 @@ class Function:
         self.leaves = tuple(node for node in graph.nodes if node in on_the_way and node.kind in ("input", "parameter"))
         self.program: Program = rewrite(program([*outputs, *gradients.values(), *named]), rewrites)
         self._idents = [leaf.op.name for leaf in self.leaves]
-        self._slots = [(leaf.op.name, leaf.shape, len(leaf.shape), leaf.per_sample) for leaf in self.leaves]
+        self._expected = expected(needed)
+        unit = {leaf for leaf, asked in self._expected.items() if all(domain.unit for _, domain in asked)}
+        self._beyond_unit = {leaf: asked for leaf, asked in self._expected.items() if leaf not in unit}
+        self._slots = [
+            (leaf.op.name, leaf.shape, len(leaf.shape), leaf.per_sample, leaf in unit) for leaf in self.leaves
+        ]
+        self._bits, self._one = _bits_of_one(self.dtype)
 
     @property
     def inputs(self) -> tuple[Node, ...]:
@@ -107,7 +115,10 @@ class Function:
         bound = self._as_given(arrays)
         if bound is None:
             by_node, samples, single = bind(self.leaves, arrays, self.dtype)
+            check(self._expected, by_node)
             bound = [by_node[leaf] for leaf in self.leaves], samples or 1, single
+        elif self._beyond_unit:
+            check(self._beyond_unit, dict(zip(self.leaves, bound[0], strict=True)))
         values, samples, single = bound
         if self.target == "numpy":
             found = interpret(self.program, dict(zip(self.leaves, values, strict=True)), samples, self.dtype)
@@ -122,7 +133,7 @@ class Function:
             return None
         values = []
         samples, single = 0, False
-        for ident, shape, rank, per_sample in self._slots:
+        for ident, shape, rank, per_sample, unit in self._slots:
             array = arrays.get(ident)
             if type(array) is not np.ndarray or array.dtype is not self.dtype or not array.flags.carray:
                 return None
@@ -136,9 +147,13 @@ class Function:
             elif array.shape != shape:
                 return None
             flat = array.ravel()
-            square = flat.dot(flat)
-            if square != square:
-                return None
+            if unit:
+                if _MOST(flat.view(self._bits)) > self._one:
+                    return None
+            else:
+                square = flat.dot(flat)
+                if square != square:
+                    return None
             values.append(array)
         return (values, samples or 1, single) if samples or not any(s[3] for s in self._slots) else None
 
@@ -204,6 +219,15 @@ class Function:
     def __repr__(self) -> str:
         shown = ", ".join(str(node.name) for node in self.outputs)
         return f"<compiled {shown} of {self.graph.title or 'graph'!r} for {self.target}, {self.dtype}>"
+
+
+def _bits_of_one(dtype: np.dtype[Any]) -> tuple[Any, int]:
+    """An unsigned type as wide as the reals, and 1.0 read as one.
+
+    So read, the reals from 0 to 1 are the numbers up to that one, negative ones and NaN are larger: one maximum tells.
+    """
+    bits = np.dtype(f"u{dtype.itemsize}")
+    return bits, int(dtype.type(1.0).view(bits))
 
 
 def interpret(

@@ -11,6 +11,7 @@ import numpy as np
 
 from graphgrad.graph import Graph, GraphError, Node, NotFiniteWarning, ancestors
 from graphgrad.graph.data import Array, bind
+from graphgrad.graph.domain import check, expected
 from graphgrad.runtime.bound import BoundStep, Optimizer
 from graphgrad.runtime.function import compile
 from graphgrad.training.initial import initial
@@ -86,6 +87,7 @@ def fit(
         optimizer=optimizer or SGD(0.1), **{name: array for name, array in start.items() if name in used}
     )
     arrays, samples, _ = bind(step.inputs, {k: v for k, v in data.items() if k in graph}, dtype)
+    check(expected(needed), arrays)
     columns = [arrays[node] for node in step.inputs]
     return _Training(step, columns, samples or 1, str(target.name)).run(
         epochs, batch_size or samples or 1, shuffle, seed, patience, min_delta, progress, callback

@@ -1,0 +1,282 @@
+"""Samples of what learning needs: losses, penalties, normalisation, noise."""
+
+from __future__ import annotations
+
+import mpmath as mp
+import numpy as np
+
+import graphgrad as gg
+from graphgrad.ops.classes import ClassWeights, LabelTargets, _share_of_log, log_probability, over_probability
+from tests.ops.samples import APART, CHANCE, LINE, POSITIVE, away, between, binary, sample, unary
+from tests.ops.samples_reductions import distinct
+
+ONES = away(1.0, 1.0)  # -1 and 1
+
+
+def simplex(random, shape):
+    """Probabilities along the first axis of a sample, and all of them well above 0."""
+    drawn = random.uniform(0.2, 1.0, shape)
+    return drawn / drawn.sum(axis=list(shape).index(3), keepdims=True)
+
+
+def softmax(z):
+    raised = np.exp(z - np.max(z.real, axis=0))
+    return raised / raised.sum(axis=0)
+
+
+def one_hot(t, classes):
+    return np.moveaxis(np.eye(classes)[np.asarray(t).astype(int)], -1, 0)
+
+
+# -- two classes and numbers -----------------------------------------------------------------------------------------
+
+binary(
+    "hinge",
+    lambda z, t: np.maximum(0, 1 - t * z),
+    lambda z, t: max(mp.mpf(0), 1 - t * z),
+    away(1.2, 3.0),
+    ONES,
+    smooth=False,
+    odd=False,
+)
+for gamma, alpha in ((2.0, 0.25), (0.0, 0.4), (3.5, None)):
+
+    def focal(y, t, gamma=gamma, alpha=alpha):
+        entropy = -t * np.log(y) - (1 - t) * np.log(1 - y)
+        weight = 1 if alpha is None else alpha * t + (1 - alpha) * (1 - t)
+        return weight * (t * (1 - y) + (1 - t) * y) ** gamma * entropy
+
+    sample(
+        "focal",
+        lambda y, t, gamma=gamma, alpha=alpha: gg.focal(y, t, gamma=gamma, alpha=alpha),
+        focal,
+        (2,),
+        (2,),
+        mixtures=["n1"],
+        domains=CHANCE,
+        tag=f"gamma {gamma} alpha {alpha}",
+    )
+    sample(
+        "focal_with_logits",
+        lambda z, t, gamma=gamma, alpha=alpha: gg.focal_with_logits(z, t, gamma=gamma, alpha=alpha),
+        lambda z, t, focal=focal: focal(1 / (1 + np.exp(-z)), t),
+        (2,),
+        (),
+        mixtures=["nn"],
+        domains=(LINE, CHANCE),
+        tag=f"gamma {gamma} alpha {alpha}",
+    )
+
+for y, t, mixtures in (((), (), ["nn"]), ((2, 3), (3,), ["n1", "1n"])):
+    sample(
+        "absolute_error",
+        gg.absolute_error,
+        lambda y, t: np.sum(np.abs(y - t)),
+        y,
+        t,
+        mixtures=mixtures,
+        domains=(away(2.0, 3.0), between(-1, 1)),
+        smooth=False,
+    )
+
+# -- K classes -------------------------------------------------------------------------------------------------------
+
+unary("log_probability", np.log, mp.log, CHANCE, odd=False, call=log_probability)
+binary("over_probability", lambda a, p: a / p, lambda a, p: a / p, LINE, POSITIVE, odd=False, call=over_probability)
+binary("share_of_log", lambda q, l: q * l, lambda q, l: q * l, APART, LINE, odd=False, call=_share_of_log)
+
+
+def labels(scores):
+    """Labels that a small step does not move: where the largest of some scores stands."""
+    return gg.argmax(scores, axis=0)
+
+
+def named(t):
+    return np.argmax(t, axis=0)
+
+
+for shape in ((3,), (3, 2, 2)):
+    sample(
+        "label_targets",
+        lambda s: LabelTargets(3, 0.1)(labels(s)),
+        lambda s: 0.9 * one_hot(named(s), 3) + 0.1 / 3,
+        shape,
+        domains=distinct,
+        smooth=False,
+    )
+    sample(
+        "label_targets",
+        lambda s: LabelTargets(3, 0.0, 1)(labels(s)),
+        lambda s: one_hot(named(s), 3) * (named(s) != 1),
+        shape,
+        domains=distinct,
+        smooth=False,
+        tag="one ignored",
+    )
+sample("class_weights", ClassWeights((0.5, 2.0, 1.0)), lambda a: a * np.array([0.5, 2.0, 1.0]), ())
+
+WEIGHT = (0.5, 2.0, 1.0)
+
+
+def entropy(logarithms, q, weight=None, label_smoothing=0.0):
+    q = (1 - label_smoothing) * q + label_smoothing / 3
+    w = np.ones(3) if weight is None else np.asarray(weight)
+    return -np.einsum("k,k...,k...->...", w, q, logarithms)
+
+
+for name, call, logarithms, domain in (
+    ("cross_entropy", gg.cross_entropy, np.log, simplex),
+    ("cross_entropy_with_logits", gg.cross_entropy_with_logits, lambda z: np.log(softmax(z)), LINE),
+):
+    for shape, options, mixture in (
+        ((3,), {}, "nn"),
+        ((3,), {"label_smoothing": 0.1}, "n1"),
+        ((3, 2, 1), {"weight": WEIGHT, "label_smoothing": 0.2}, "nn"),
+    ):
+        tag = " ".join(options)
+        sample(
+            name,
+            lambda p, t, call=call, options=options: call(p, t, **options),
+            lambda p, t, logarithms=logarithms, options=options: entropy(logarithms(p), t, **options),
+            shape,
+            shape,
+            mixtures=[mixture],
+            domains=(domain, CHANCE),
+            tag=f"probabilities {tag}",
+        )
+        sample(
+            name,
+            lambda p, s, call=call, options=options: call(p, labels(s), **options),
+            lambda p, s, logarithms=logarithms, options=options: entropy(
+                logarithms(p), one_hot(named(s), 3), **options
+            ),
+            shape,
+            shape,
+            mixtures=[mixture],
+            domains=(domain, distinct),
+            tag=f"labels {tag}",
+        )
+    sample(
+        name,
+        lambda p, s, call=call: call(p, labels(s), ignore_index=2, label_smoothing=0.1),
+        lambda p, s, logarithms=logarithms: (
+            entropy(logarithms(p), one_hot(named(s), 3), label_smoothing=0.1) * (named(s) != 2)
+        ),
+        (3, 2),
+        (3, 2),
+        mixtures=["nn"],
+        domains=(domain, distinct),
+        tag="one label ignored",
+    )
+    sample(
+        name,
+        lambda p, t, w, call=call: call(p, t, weight=w, label_smoothing=0.1),
+        lambda p, t, w, logarithms=logarithms: entropy(logarithms(p), t, w, 0.1),
+        (3, 2),
+        (3, 2),
+        (3,),
+        mixtures=["nn1"],
+        domains=(domain, CHANCE, POSITIVE),
+        tag="weights learned",
+    )
+
+
+def margins(z, q):
+    return np.sum(np.maximum(0, 1 - np.sum(z * q, axis=0) + z) * (1 - q), axis=0) / 3
+
+
+def scores(random, shape):
+    """Scores whose differences are not near 1, where the hinge has its kinks."""
+    return 1.5 * distinct(random, shape)
+
+
+for shape, mixture in (((3,), "nn"), ((3, 2), "1n")):
+    sample(
+        "kl_divergence",
+        gg.kl_divergence,
+        lambda p, t: np.sum(t * (np.log(t) - np.log(p)), axis=0),
+        shape,
+        shape,
+        mixtures=[mixture],
+        domains=simplex,
+    )
+    sample(
+        "kl_divergence",
+        lambda p, s: gg.kl_divergence(p, labels(s)),
+        lambda p, s: -np.sum(one_hot(named(s), 3) * np.log(p), axis=0),
+        shape,
+        shape,
+        mixtures=[mixture],
+        domains=(simplex, distinct),
+        tag="labels",
+    )
+    sample(
+        "multi_class_hinge",
+        lambda z, s: gg.multi_class_hinge(z, labels(s)),
+        lambda z, s: margins(z, one_hot(named(s), 3)),
+        shape,
+        shape,
+        mixtures=[mixture],
+        domains=(scores, distinct),
+        tag="labels",
+    )
+    sample(
+        "multi_class_hinge",
+        lambda z, s: gg.multi_class_hinge(z, LabelTargets(3)(labels(s))),
+        lambda z, s: margins(z, one_hot(named(s), 3)),
+        shape,
+        shape,
+        mixtures=[mixture],
+        domains=(scores, distinct),
+        tag="one-hot",
+    )
+
+
+def overlap(p, t, smooth=1.0, axes=None):
+    shared, size = np.sum(p * t, axis=axes), np.sum(p, axis=axes) + np.sum(t, axis=axes)
+    return 1 - np.mean((2 * shared + smooth) / (size + smooth))
+
+
+for shape, mixture in (((4,), "nn"), ((2, 3), "1n")):
+    sample("dice", gg.dice, overlap, shape, shape, mixtures=[mixture], domains=CHANCE)
+sample(
+    "dice",
+    lambda p, t: gg.dice(p, t, smooth=0.5, per_class=True),
+    lambda p, t: overlap(p, t, 0.5, (1, 2)),
+    (3, 2, 2),
+    (3, 2, 2),
+    mixtures=["n1"],
+    domains=CHANCE,
+    tag="per class",
+)
+sample(
+    "dice",
+    lambda p, s: gg.dice(p, labels(s), per_class=True),
+    lambda p, s: overlap(p, one_hot(named(s), 3), 1.0, (1, 2)),
+    (3, 2, 2),
+    (3, 2, 2),
+    mixtures=["nn"],
+    domains=(CHANCE, distinct),
+    smooth=False,
+    tag="labels",
+)
+
+# -- penalties -------------------------------------------------------------------------------------------------------
+
+for ratio in (0.5, 0.2):
+    sample(
+        "elastic_net",
+        lambda v, w, ratio=ratio: gg.elastic_net(v, w, ratio=ratio),
+        lambda v, w, ratio=ratio: (
+            ratio * (np.sum(np.abs(v)) + np.sum(np.abs(w))) + (1 - ratio) * (np.sum(v * v) + np.sum(w * w))
+        ),
+        (3,),
+        (2, 2),
+        mixtures=["11"],
+        domains=APART,
+        smooth=False,
+        tag=f"ratio {ratio}",
+    )
+sample(
+    "elastic_net", gg.elastic_net, lambda w: np.sum(np.abs(w) + w * w) / 2, (3,), domains=APART, smooth=False, tag="one"
+)
