@@ -47,7 +47,7 @@ LONGEST_CYCLE = 6  # names of a cycle that a sentence spells
 DECLARATIONS = {"input": "input", "param": "parameter"}
 """The words that declare a leaf, with its kind."""
 
-OPERATORS: dict[type[ast.operator | ast.unaryop], tuple[str, Callable[..., Any] | None]] = {
+OPERATORS: dict[type[ast.operator | ast.unaryop | ast.cmpop], tuple[str, Callable[..., Any] | None]] = {
     ast.Add: ("add", operator.add),
     ast.Sub: ("subtract", operator.sub),
     ast.Mult: ("multiply", operator.mul),
@@ -55,6 +55,10 @@ OPERATORS: dict[type[ast.operator | ast.unaryop], tuple[str, Callable[..., Any] 
     ast.Pow: ("power", operator.pow),
     ast.MatMult: ("matmul", None),
     ast.USub: ("negative", operator.neg),
+    ast.Gt: ("greater", None),
+    ast.GtE: ("greater_equal", None),
+    ast.Lt: ("less", None),
+    ast.LtE: ("less_equal", None),
 }
 """The operators, with their operation on nodes and on numbers."""
 
@@ -82,7 +86,7 @@ _TOKEN = re.compile(
     r"""(?P<space>[ \t]++) | (?P<comment>\#.*) | (?P<name>[A-Za-z_\u0391-\u03c9][A-Za-z0-9_]*+)
     | (?P<number>(?:[0-9][0-9_]*+(?:\.[0-9_]*+)?+|\.[0-9][0-9_]*+)(?:[eE][+-]?[0-9]++)?+)
     | (?P<string>"(?:[^"\\\x00-\x1f]|\\[^\x00-\x1f])*+"|'(?:[^'\\\x00-\x1f]|\\[^\x00-\x1f])*+')
-    | (?P<open>[(\[]) | (?P<close>[)\]]) | (?P<sign>[-+*/@,.=:]) | (?P<other>.)""",
+    | (?P<open>[(\[]) | (?P<close>[)\]]) | (?P<sign>[-+*/@,.=:<>]) | (?P<other>.)""",
     re.VERBOSE | re.DOTALL,
 )
 
@@ -292,6 +296,8 @@ class _Reader:
                 return self._operator(part, sign, self._value(inner, depth + 1))
             case ast.BinOp(left=left, op=sign, right=right) if type(sign) in OPERATORS:
                 return self._operator(part, sign, self._value(left, depth + 1), self._value(right, depth + 1))
+            case ast.Compare(left=left, ops=[sign], comparators=[right]) if type(sign) in OPERATORS:
+                return self._operator(part, sign, self._value(left, depth + 1), self._value(right, depth + 1))
             case ast.Call(func=ast.Name(id=function)):
                 return self._call(part, function, depth)
         raise self._refusal(part)
@@ -307,7 +313,9 @@ class _Reader:
                 return value
         return self._value(part, depth)
 
-    def _operator(self, part: ast.expr, sign: ast.operator | ast.unaryop, *operands: Node | Number) -> Node | Number:
+    def _operator(
+        self, part: ast.expr, sign: ast.operator | ast.unaryop | ast.cmpop, *operands: Node | Number
+    ) -> Node | Number:
         function, on_numbers = OPERATORS[type(sign)]
         numbers = [operand for operand in operands if not isinstance(operand, Node)]
         if on_numbers and len(numbers) == len(operands):

@@ -2,12 +2,22 @@
 
 import re
 import time
+from pathlib import Path
 
 import pytest
 
 import graphgrad as gg
 from graphgrad.graph import Place
-from graphgrad.graph.text import LONGEST_LINE, LONGEST_TEXT, MOST_LINES, MOST_WORDS
+from graphgrad.graph.text import (
+    DEEPEST,
+    DEEPEST_GROUP,
+    LONGEST_LINE,
+    LONGEST_NUMBER,
+    LONGEST_TEXT,
+    MOST_LINES,
+    MOST_NODES,
+    MOST_WORDS,
+)
 from tests.graph.networks import TEXT, WAYS
 from tests.graph.structure import same, structure
 
@@ -89,6 +99,12 @@ def test_an_empty_text_is_an_empty_graph():
     assert gg.parse("").nodes == ()
     assert gg.parse("").text() == ""
     assert gg.parse('"only a title"').text() == '"only a title"\n'
+
+
+def test_parts_and_comparisons_are_written_as_in_python():
+    g = gg.parse("x = input(4, 3)\nA = x[0] + x[1:-1, ::2][-1, 0] * (x[0, 1] > 0.5)\nB = x.T[..., 0] <= 1")
+    assert (g.A.shape, g.B.shape) == ((3,), (3,))
+    assert same(g, gg.parse(g.text()))
 
 
 def test_numbers_are_folded_as_numbers():
@@ -253,7 +269,7 @@ def test_numbers_are_folded_as_numbers():
         ("x = input()\nA = x − 2", 2, 7, "A = x − 2: minus is written -"),
         ("x = input()\nA = x²", 2, 6, "A = x²: the character '²' has no meaning here"),
         ("x = input()\nA = x.shape", 2, 5, "A = x.shape: this is nothing that a line can hold"),
-        ("x = input()\nA = 1 + x[0]", 2, 9, "A = 1 + x[0]: x[0] is nothing that a line can hold"),
+        ("x = input()\nA = 1 + (x, 2)", 2, 9, "A = 1 + (x, 2): (x, 2) is nothing that a line can hold"),
         ("x = input()\nA = x == x", 2, 5, "A = x == x: this is nothing that a line can hold"),
         ("x = input()\nA = 'x'", 2, 5, "A = 'x': this is nothing that a line can hold"),
         ("x = input()\nA = 'x", 2, 5, "A = 'x: the string that begins here is not closed"),
@@ -338,3 +354,30 @@ def test_ten_thousand_lines_are_read_and_written_in_two_seconds():
     g = gg.parse(text)
     assert g.text() == text
     assert time.process_time() - begun < 4, "under one second is usual"
+
+
+def test_the_page_about_the_text_form_is_right():
+    page = (Path(__file__).parents[2] / "docs" / "text-form.md").read_text("utf-8")
+    example = page.split("```\n")[1]
+    assert (
+        gg.parse(example).text()
+        == TEXT.replace("y =", 'y_hat: "\\\\hat{y}" =')
+        .replace("(y, t)", "(y_hat, t)")
+        .replace('with group("Output"):\n    E = w @ D\n    y_hat', "E = w @ D\ny_hat")
+        + "G = grad(J, W0)\n"
+    )
+    for right, wrong in (("W1 @ B", "W1 @ x"), ("B = sigmoid", "B = sigmod"), ("W0 @ x", "W0 @ B")):
+        with pytest.raises(gg.TextError) as refused:
+            gg.parse(example.replace(right, wrong))
+        assert str(refused.value) in " ".join(page.split())
+    for limit in (
+        LONGEST_TEXT,
+        LONGEST_LINE,
+        MOST_LINES,
+        MOST_WORDS,
+        MOST_NODES,
+        LONGEST_NUMBER,
+        DEEPEST,
+        DEEPEST_GROUP,
+    ):
+        assert f"{limit:,}" in page.split("## Limits")[1].split("##")[0]
