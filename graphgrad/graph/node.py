@@ -136,6 +136,21 @@ class Node:
     def __neg__(self) -> Node:
         return self._apply("negative")
 
+    def __gt__(self, other: Operand) -> Node:
+        return self._apply("greater", other)
+
+    def __ge__(self, other: Operand) -> Node:
+        return self._apply("greater_equal", other)
+
+    def __lt__(self, other: Operand) -> Node:
+        return self._apply("less", other)
+
+    def __le__(self, other: Operand) -> Node:
+        return self._apply("less_equal", other)
+
+    def __getitem__(self, index: Any) -> Node:
+        return self._apply("slice", index)
+
     def __bool__(self) -> bool:
         raise GraphError(f"{written(self)} is a node and has no truth value while the graph is built")
 

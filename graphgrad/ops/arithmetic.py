@@ -1,13 +1,11 @@
-"""Arithmetic and the elementary functions, with broadcasting as NumPy does it."""
+"""Arithmetic and powers, with broadcasting as NumPy does it."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from graphgrad.graph import ATOM, POWER, PRODUCT, SUM, Node, Notation, Operand, Type, number, public
-from graphgrad.ops.elementwise import Elementwise, built_in
-from graphgrad.ops.symbolic import expm1 as _expm1
-from graphgrad.ops.symbolic import log1p as _log1p
+from graphgrad.ops.elementwise import Elementwise, built_in, documented, internal
 from graphgrad.ops.symbolic import sp, where
 
 
@@ -16,114 +14,157 @@ def _product(*types: Type) -> Notation:
     return Notation(f"{{0}} {latex} {{1}}", f"{{0}} {unicode} {{1}}", "{0} * {1}", PRODUCT, (PRODUCT, PRODUCT))
 
 
-def _called(latex: str, unicode: str, text: str) -> Notation:
-    return Notation(latex, unicode, text)
-
-
 add = built_in(
     "add",
     lambda a, b: a + b,
     lambda y, a, b: (1, 1),
     Notation("{0} + {1}", "{0} + {1}", "{0} + {1}", SUM, (SUM, SUM)),
+    doc="""`a + b`: y = a + b, elementwise.
+
+    Shapes broadcast as NumPy's do; raises ShapeError where they cannot. The gradient passes unchanged to both, summed
+    over what was stretched.""",
+    example=([1.0, 2.0], [0.5, -2.0], [1.5, 0.0]),
 )
 subtract = built_in(
     "subtract",
     lambda a, b: a - b,
     lambda y, a, b: (1, -1),
     Notation("{0} - {1}", "{0} − {1}", "{0} - {1}", SUM, (SUM, PRODUCT)),
+    doc="""`a - b`: y = a - b, elementwise. Shapes broadcast; raises ShapeError where they cannot.""",
+    example=([1.0, 2.0], [0.5, -2.0], [0.5, 4.0]),
 )
-multiply = built_in("multiply", lambda a, b: a * b, lambda y, a, b: (b, a), _product)
+multiply = built_in(
+    "multiply",
+    lambda a, b: a * b,
+    lambda y, a, b: (b, a),
+    _product,
+    doc="""`a * b`: y = a b, elementwise (the Hadamard product, written ⊙).
+
+    Shapes broadcast; raises ShapeError where they cannot. The gradient of each operand is the other one.""",
+    example=([1.0, 2.0], [0.5, -2.0], [0.5, -4.0]),
+)
 divide = built_in(
     "divide",
     lambda a, b: a / b,
     lambda y, a, b: (1 / b, -y / b),
     Notation(r"\frac{{0}}{{1}}", "{0} / {1}", "{0} / {1}", PRODUCT, (PRODUCT, POWER), (SUM, SUM)),
+    doc="""`a / b`: y = a / b, elementwise, by the rules of IEEE 754: 1/0 is infinity, 0/0 is NaN.
+
+    Shapes broadcast; raises ShapeError where they cannot. The gradients are 1/b and -y/b.""",
+    example=([1.0, 2.0], [0.5, -2.0], [2.0, -1.0]),
 )
 negative = built_in(
-    "negative", lambda a: -a, lambda y, a: -1, Notation("-{0}", "−{0}", "-{0}", PRODUCT, (PRODUCT,))
+    "negative",
+    lambda a: -a,
+    lambda y, a: -1,
+    Notation("-{0}", "−{0}", "-{0}", PRODUCT, (PRODUCT,)),
+    doc="""`-a`: y = -a, elementwise.""",
+    example=([1.0, -2.0], [-1.0, 2.0]),
 )
-identity = built_in("identity", lambda a: a, lambda y, a: 1, Notation("{0}", "{0}", "identity({0})", SUM, (SUM,)))
+identity = built_in(
+    "identity",
+    lambda a: a,
+    lambda y, a: 1,
+    Notation("{0}", "{0}", "identity({0})", SUM, (SUM,)),
+    doc="""The same value under another name, y = a: what naming a node a second time makes.""",
+    example=([1.0, -2.0], [1.0, -2.0]),
+)
 square = built_in(
     "square",
     lambda a: a**2,
     lambda y, a: 2 * a,
     Notation("{0}^2", "{0}²", "square({0})", POWER, (ATOM,)),
+    doc="""The square, y = a², elementwise. The derivative is 2a.""",
+    example=([3.0, -0.5], [9.0, 0.25]),
 )
 reciprocal = built_in(
     "reciprocal",
     lambda a: 1 / a,
     lambda y, a: -square(y),
     Notation(r"\frac{1}{{0}}", "1/{0}", "reciprocal({0})", PRODUCT, (POWER,), (SUM,)),
+    doc="""The reciprocal, y = 1/a, elementwise; infinite at 0. The derivative is -y².""",
+    example=([4.0, -0.5], [0.25, -2.0]),
 )
 sqrt = built_in(
     "sqrt",
     lambda a: sp.sqrt(a),
     lambda y, a: 1 / (2 * y),
-    _called(r"\sqrt{{0}}", "√({0})", "sqrt({0})"),
+    Notation(r"\sqrt{{0}}", "√({0})", "sqrt({0})"),
+    doc="""The square root, y = √a, elementwise; NaN below 0. The derivative 1/(2y) is infinite at 0.""",
+    example=([4.0, 0.25], [2.0, 0.5]),
 )
-exp = built_in("exp", lambda a: sp.exp(a), lambda y, a: y, _called(r"e^{{0}}", "exp({0})", "exp({0})"))
-log = built_in(
-    "log",
-    lambda a: sp.log(a),
-    lambda y, a: 1 / a,
-    _called(r"\ln\left({0}\right)", "ln({0})", "log({0})"),
-)
-expm1 = built_in("expm1", lambda a: _expm1(a), lambda y, a: y + 1, _called("e^{{0}} - 1", "expm1({0})", "expm1({0})"))
-log1p = built_in(
-    "log1p",
-    lambda a: _log1p(a),
-    lambda y, a: 1 / (1 + a),
-    _called(r"\ln\left(1 + {0}\right)", "ln(1 + {0})", "log1p({0})"),
-)
-sign = built_in(
-    "sign",
-    lambda a: sp.Piecewise((-1, a < 0), (1, a > 0), (a, True)),
-    lambda y, a: 0,
-    _called(r"\operatorname{sign}\left({0}\right)", "sign({0})", "sign({0})"),
-)
-abs_ = built_in(
-    "abs",
-    lambda a: where(a < 0, -a, a),
-    lambda y, a: sign(a),
-    _called(r"\left\lvert {0} \right\rvert", "|{0}|", "abs({0})"),
-)
-step = built_in(
-    "step",
-    lambda a: where(a <= 0, 0, where(a > 0, 1, a)),
-    lambda y, a: 0,
-    _called(r"\mathbb{1}\left[{0} > 0\right]", "1[{0} > 0]", "step({0})"),
+rsqrt = built_in(
+    "rsqrt",
+    lambda a: 1 / sp.sqrt(a),
+    lambda y, a: -0.5 * y**3,
+    Notation(r"\frac{1}{\sqrt{{0}}}", "1/√({0})", "rsqrt({0})", PRODUCT),
+    doc="""The reciprocal square root, y = 1/√a, elementwise; infinite at 0, NaN below. The derivative is -y³/2.""",
+    example=([4.0, 0.25], [0.5, 2.0]),
 )
 
 
-def _power_notation(exponent: str) -> Notation:
-    return Notation(f"{{0}}^{{{exponent}}}", f"{{0}}^{exponent}", f"{{0}} ** {exponent}", POWER, (ATOM,))
-
-
-_power = Elementwise(
-    "power",
-    lambda a, b: a**b,
-    lambda y, a, b: (b * power(a, b - 1), y * log(a)),
-    Notation("{0}^{{1}}", "{0}^{1}", "{0} ** {1}", POWER, (ATOM, ATOM), (ATOM, SUM)),
-    (),
-    True,
-)
+# -- powers ----------------------------------------------------------------------------------------------------------
 
 
 @public
 def power(a: Operand, b: Operand) -> Any:
     """`a ** b`: y = aᵇ, elementwise; 2, -1, 1/2, 1 and 0 as exponents take their own operations.
 
-    Shapes broadcast. The gradient is b·aᵇ⁻¹ for a and y·ln a for b, so an exponent that is a node asks for a > 0.
-    Source: NumPy's `power`.
+    Shapes broadcast. The gradient is b·aᵇ⁻¹ for a and y·ln a for b, so an exponent that is a node asks for a > 0; at
+    a = 0 the gradient for b is 0 where b ≥ 0, and for the exponent 0 the gradient for a is 0, as in PyTorch.
+    Source: NIST Digital Library of Mathematical Functions, 4.2.
+
+    >>> import graphgrad as gg
+    >>> with gg.Graph() as g:
+    ...     a = gg.input("a", 2)
+    ...     g.A = a**3
+    >>> gg.compile(g, "A", target="numpy")(a=[2.0, -1.0])["A"].tolist()
+    [8.0, -1.0]
     """
     if isinstance(b, int | float) and not isinstance(b, bool):
         if isinstance(a, Node) and b == 1:
             return a
-        special = {2: square, -1: reciprocal, 0.5: sqrt}.get(b)
+        special = {2: square, -1: reciprocal, 0.5: sqrt, -0.5: rsqrt}.get(b)
         if special is not None:
             return special(a)
         return _fixed_power(a, exponent=b) if b != 1 else a
     return _power(a, b)
+
+
+def _slope_in_base(a: Any, b: Any) -> Any:
+    return where(sp.Eq(b, 0), 0, b * a ** (b - 1))
+
+
+def _slope_in_exponent(a: Any, b: Any) -> Any:
+    return where(sp.And(sp.Eq(a, 0), b >= 0), 0, a**b * sp.log(a))
+
+
+_power_by_base: Elementwise = internal(
+    "power_by_base",
+    _slope_in_base,
+    lambda y, a, b: (b * _power_by_base(a, b - 1), power(a, b - 1) + b * _power_by_exponent(a, b - 1)),
+    Notation("{1} {0}^{{1} - 1}", "{1} {0}^({1} − 1)", "{1} * {0} ** ({1} - 1)", PRODUCT, (ATOM, ATOM)),
+)
+"""∂/∂a of aᵇ; 0 for the exponent 0, also at a = 0."""
+
+_power_by_exponent: Elementwise = internal(
+    "power_by_exponent",
+    _slope_in_exponent,
+    lambda y, a, b: (power(a, b - 1) + b * _power_by_exponent(a, b - 1), _power_by_exponent(a, b) * _ln(a)),
+    Notation(r"{0}^{{1}} \ln {0}", "{0}^{1} ln {0}", "{0} ** {1} * log({0})", PRODUCT, (ATOM, ATOM), (ATOM, SUM)),
+)
+"""∂/∂b of aᵇ; 0 for a = 0 and b no less than 0."""
+
+_ln: Elementwise = internal(
+    "ln", lambda a: sp.log(a), lambda y, a: 1 / a, Notation(r"\ln {0}", "ln {0}", "log({0})", PRODUCT, (ATOM,))
+)
+
+_power: Elementwise = internal(
+    "power",
+    lambda a, b: a**b,
+    lambda y, a, b: (_power_by_base(a, b), _power_by_exponent(a, b)),
+    Notation("{0}^{{1}}", "{0}^{1}", "{0} ** {1}", POWER, (ATOM, ATOM), (ATOM, SUM)),
+)
 
 
 def _exponent(a: Any, *, exponent: float = 3.0) -> Any:
@@ -137,5 +178,25 @@ def _raised(*types: Type, exponent: float) -> Notation:
 
 
 _fixed_power = Elementwise(
-    "power", _exponent, lambda y, a, exponent: exponent * power(a, exponent - 1), _raised, (("exponent", 3.0),), True
+    "power",
+    _exponent,
+    lambda y, a, exponent: exponent * power(a, exponent - 1) if exponent else 0,
+    _raised,
+    (("exponent", 3.0),),
+    True,
 )
+
+__all__ = [
+    "add",
+    "divide",
+    "identity",
+    "multiply",
+    "negative",
+    "power",
+    "reciprocal",
+    "rsqrt",
+    "sqrt",
+    "square",
+    "subtract",
+]
+__test__ = documented(vars(), __all__)

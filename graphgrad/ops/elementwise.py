@@ -7,15 +7,14 @@ be written down where the textbook has a shorter form in the output (`σ' = y(1 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from graphgrad.graph import (
-    ATOM,
     FUNCTIONS,
     Axis,
     Formula,
@@ -34,10 +33,15 @@ from graphgrad.graph import (
     number,
     public,
 )
+from graphgrad.ops.definition import as_body, changed, options_of, traced
 from graphgrad.ops.symbolic import derived, is_expression, sp
 
 Derivative = Callable[..., Any]
 Written = Notation | Callable[..., Notation] | None
+Example = tuple[Sequence[float], ...]
+
+RESERVED = frozenset({"input", "param", "group", "grad"})
+"""What the text form has words for, so that no operation can have these names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +50,7 @@ class Elementwise(Operation):
 
     `derivative(y, *inputs)`, if given, returns the partial derivatives (one, or a tuple) in plain arithmetic of the
     output and the inputs, so that it can be read with nodes and with SymPy symbols alike; otherwise SymPy derives them.
+    `above` says of which options the values lie above a number.
     """
 
     name: str
@@ -54,7 +59,14 @@ class Elementwise(Operation):
     written: Written = None
     settings: tuple[tuple[str, float], ...] = ()
     built_in: bool = False
+    above: Mapping[str, float] = field(default_factory=dict)
+    doc: str = field(default="", repr=False)
     _family: dict[Any, Elementwise] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self.__dict__.update(__name__=self.name, __signature__=inspect.signature(self.body))
+        if self.doc:
+            self.__dict__["__doc__"] = self.doc
 
     # -- the definition ------------------------------------------------------------------------------------------
 
@@ -73,10 +85,7 @@ class Elementwise(Operation):
     @cached_property
     def expression(self) -> Any:
         """The body as a SymPy expression of `symbols`."""
-        traced = sp.sympify(self.body(*self.symbols, **dict(self.settings)))
-        if strange := traced.free_symbols - set(self.symbols):
-            raise GraphError(f"{self.name}: the formula {traced} holds {', '.join(map(str, strange))}, no operand of it")
-        return traced
+        return traced(self.name, self.body, self.symbols, dict(self.settings))
 
     @cached_property
     def partials(self) -> tuple[Any, ...]:
@@ -88,21 +97,39 @@ class Elementwise(Operation):
         shown = ", ".join(f"{option}={value!r}" for option, value in self.settings)
         return f"{self.name}({shown})" + ("" if self.built_in else sp.srepr(self.expression))
 
-    def options(self) -> str:
+    @property
+    def chosen(self) -> tuple[tuple[str, float], ...]:
+        """The options that differ from their defaults."""
         defaults = inspect.signature(self.body).parameters
-        return ", ".join(f"{o}={number(v)}" for o, v in self.settings if v != defaults[o].default)
+        return tuple((option, value) for option, value in self.settings if value != defaults[option].default)
+
+    def options(self) -> str:
+        return ", ".join(f"{option}={number(value)}" for option, value in self.chosen)
 
     # -- what follows from it ------------------------------------------------------------------------------------
 
     def infer(self, *types: Type) -> Type:
         if len(types) != self.arity:
-            raise GraphError(f"{self.name} takes {self.arity} operand{'s' * (self.arity != 1)}, not {len(types)}")
+            named = f"; an option is given by its name, as in {self.settings[0][0]}=0.5" if self.settings else ""
+            raise GraphError(
+                f"{self.name} takes {self.arity} operand{'s' * (self.arity != 1)}, not {len(types)}{named}"
+            )
         return broadcast(types)
 
     def notation(self, *types: Type) -> Notation:
-        if self.written is None:
-            return function(self.name, options=self.options())
-        return self.written(*types, **dict(self.settings)) if callable(self.written) else self.written
+        if callable(self.written):
+            return self.written(*types, **dict(self.settings))
+        plain = self.written or function(self.name)
+        if not self.chosen:
+            return plain
+        latex = ", ".join(f"{name(option).tex}={number(value, 'latex')}" for option, value in self.chosen)
+        unicode = ", ".join(f"{name(option).text}={number(value, 'unicode')}" for option, value in self.chosen)
+        return replace(
+            plain,
+            latex=plain.latex.replace("{*}", rf"{{*}};\, {latex}"),
+            unicode=plain.unicode.replace("{*}", f"{{*}}; {unicode}"),
+            text=plain.text.replace("{*}", f"{{*}}, {self.options()}"),
+        )
 
     def formula(self, *types: Type) -> Formula:
         axes = axes_of(broadcast(types).shape)
@@ -127,11 +154,14 @@ class Elementwise(Operation):
         if partial.is_number:
             return float(partial) if partial != 0 else NoGradient(f"{self.name} does not vary with it")
         used = [k for k, symbol in enumerate(self.symbols) if symbol in partial.free_symbols]
-        if position not in self._family:
+        if (self.settings, position) not in self._family:
             symbols = [self.symbols[k] for k in used]
             prime = f"{self.name}'" if self.arity == 1 else f"{self.name}_{self.symbols[position]}'"
-            self._family[position] = Elementwise(prime, _constant_body(symbols, partial), written=_prime(prime))
-        return self._family[position](*(inputs[k] for k in used))
+            self._family[self.settings, position] = Elementwise(
+                prime, as_body(prime, sp.Lambda(tuple(symbols), partial)), written=_prime(prime)
+            )
+        slope: Node = self._family[self.settings, position](*(inputs[k] for k in used))
+        return slope
 
     def __call__(self, *operands: Operand, **options: float) -> Any:
         if options:
@@ -142,32 +172,12 @@ class Elementwise(Operation):
 
     def with_options(self, **options: float) -> Elementwise:
         """The same operation with other option values, such as `leaky_relu` with `alpha=0.2`."""
-        known = dict(self.settings)
-        for option, value in options.items():
-            if option not in known:
-                raise GraphError(f"{self.name} has no option {option!r}; it has {', '.join(known) or 'none'}")
-            try:
-                known[option] = float(value)
-            except (TypeError, ValueError):
-                raise GraphError(f"{self.name}: {option} is a number, not {value!r}") from None
-        settings = tuple(known.items())
+        settings = changed(self.name, self.settings, options, self.above)
         if settings == self.settings:
             return self
         if settings not in self._family:
-            self._family[settings] = Elementwise(
-                self.name, self.body, self.derivative, self.written, settings, self.built_in, self._family
-            )
+            self._family[settings] = replace(self, settings=settings)
         return self._family[settings]
-
-
-def _constant_body(symbols: list[Any], expression: Any) -> Callable[..., Any]:
-    def body(*operands: Any) -> Any:
-        return expression.xreplace(dict(zip(symbols, operands, strict=True)))
-
-    body.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [inspect.Parameter(str(symbol), inspect.Parameter.POSITIONAL_ONLY) for symbol in symbols]
-    )
-    return body
 
 
 def _prime(prime: str) -> Notation:
@@ -182,43 +192,87 @@ def elementwise(
     *,
     derivative: Derivative | None = None,
     notation: Written = None,
+    above: Mapping[str, float] | None = None,
+    doc: str = "",
 ) -> Elementwise:
     """A new elementwise operation from its SymPy expression; about the whole cost of an activation.
 
-    `body` is a function of SymPy symbols, one for each operand; keyword-only arguments with a number as default are
-    options. `derivative(y, *operands)` may give the partial derivatives in terms of the output y; SymPy derives them
-    otherwise.
+    `body` is a function of SymPy symbols, one for each operand, or a formula of one symbol, or a SymPy Lambda. Its
+    keyword-only arguments, with numbers as defaults, are options; `above` says of which the values must lie above a
+    number, as in {"beta": 0}. Cases are written with sp.Piecewise. `derivative(y, *operands)` may give the partial
+    derivatives in terms of the output y; SymPy derives them otherwise, to any order. What rounds (floor, ceiling) has
+    the slope 0, |x| and sign x have it at 0, and of two equal operands of sp.Max SymPy's own order takes the first.
+
+    The operation is then known by its name to the text form as well. Raises GraphError for a name that is taken, a body
+    that is no formula, and a formula that holds unknown symbols or functions.
 
     >>> import sympy as sp, graphgrad as gg
-    >>> swish = gg.elementwise("swish", lambda z: z / (1 + sp.exp(-z)))
+    >>> swish = gg.elementwise("swish", lambda z, *, beta=1.0: z / (1 + sp.exp(-beta * z)))
     >>> with gg.Graph() as g:
     ...     z = gg.input("z", 3)
     ...     g.A = swish(z)
-    >>> print(g.A.text())
-    A = swish(z)
+    ...     g.B = swish(z, beta=2)
+    >>> print(g.A.text(), g.B.text(), sep=", ")
+    A = swish(z), B = swish(z; β=2)
     """
     label = name(name_)
-    if label.ident in FUNCTIONS and getattr(FUNCTIONS[label.ident], "built_in", True):
+    if label.ident in RESERVED or getattr(FUNCTIONS.get(label.ident), "built_in", label.ident in FUNCTIONS):
         raise GraphError(f"{name_} is an operation of graphgrad already; give yours a name of its own")
-    return _define(name_, body, derivative, notation, built_in=False)
+    if notation is None and name_ != label.ident:
+        notation = function(label.ident, label.tex, label.text)
+    formula = as_body(label.ident, body)
+    options = options_of(label.ident, formula)
+    op = Elementwise(label.ident, formula, derivative, notation, options, False, above or {}, doc)
+    op.expression  # noqa: B018 - a body that is no formula is said where it is defined
+    return public(op, label.ident)
 
 
 def built_in(
+    name: str,
+    body: Callable[..., Any],
+    derivative: Derivative | None = None,
+    notation: Written = None,
+    *,
+    above: Mapping[str, float] | None = None,
+    doc: str,
+    example: Example,
+    kind: type[Elementwise] = Elementwise,
+) -> Elementwise:
+    """An elementwise operation of graphgrad itself, whose key for the kernel cache is its name.
+
+    `example` holds the values of the operands and of the result, which the doctest of the operation shows.
+    """
+    told = f"{inspect.cleandoc(doc)}\n\n{_shown(name, tuple(inspect.signature(body).parameters), example)}"
+    return public(kind(name, body, derivative, notation, options_of(name, body), True, above or {}, told), name)
+
+
+def internal(
     name: str, body: Callable[..., Any], derivative: Derivative | None = None, notation: Written = None
 ) -> Elementwise:
-    """An elementwise operation of graphgrad itself, whose key for the kernel cache is its name."""
-    return _define(name, body, derivative, notation, built_in=True)
+    """An elementwise operation of graphgrad itself that only gradients and composites use."""
+    return Elementwise(name, body, derivative, notation, options_of(name, body), True)
 
 
-def _define(
-    name: str, body: Callable[..., Any], derivative: Derivative | None, notation: Written, *, built_in: bool
-) -> Elementwise:
-    options = tuple(
-        (parameter.name, float(parameter.default))
-        for parameter in inspect.signature(body).parameters.values()
-        if parameter.kind is parameter.KEYWORD_ONLY
+def _shown(name: str, parameters: tuple[str, ...], example: Example) -> str:
+    """The example of a docstring: the operation on an array for each operand."""
+    *arrays, result = example
+    operands = ", ".join(parameters[: len(arrays)])
+    declared = ", ".join(f'gg.input("{operand}", {len(arrays[0])})' for operand in operands.split(", "))
+    given = ", ".join(f"{operand}={list(array)}" for operand, array in zip(operands.split(", "), arrays, strict=True))
+    lines = (
+        ">>> import graphgrad as gg",
+        ">>> with gg.Graph() as g:",
+        f"...     {operands} = {declared}",
+        f"...     g.A = gg.{name}({operands})",
+        f'>>> gg.compile(g, "A", target="numpy")({given})["A"].round(4).tolist()',
+        f"{list(result)}",
     )
-    return public(Elementwise(name, body, derivative, notation, options, built_in), name)
+    return "\n".join(lines)
+
+
+def documented(module: Mapping[str, Any], names: Sequence[str]) -> dict[str, str]:
+    """The docstrings of the operations of a module, for doctest, which looks at functions only: its `__test__`."""
+    return {name: module[name].__doc__ for name in names if isinstance(module[name], Elementwise)}
 
 
 def times(gradient: Node, partial: Node | float | NoGradient) -> Node | NoGradient:
@@ -257,4 +311,4 @@ def _stretched(axes: tuple[Axis, ...], type: Type) -> tuple[Index, ...]:
     )
 
 
-__all__ = ["ATOM", "Elementwise", "broadcast", "built_in", "elementwise", "is_one", "times"]
+__all__ = ["Elementwise", "broadcast", "built_in", "documented", "elementwise", "internal", "is_one", "times"]

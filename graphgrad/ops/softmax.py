@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from graphgrad.graph import Node, NoGradient, Notation, Operation, Type, function, public
-from graphgrad.ops.arithmetic import exp, log1p
 from graphgrad.ops.elementwise import Elementwise, times
+from graphgrad.ops.exponentials import exp, log1p
 from graphgrad.ops.extremes import Extreme, Picked, Position
 from graphgrad.ops.reductions import Axes, OverAxes, Reduce, as_written, broadcast_to, normal_axes
 from graphgrad.ops.symbolic import log1p as _log1p
@@ -43,7 +43,8 @@ class Softmax(Operation):
             below, scaled = _below_top(a, self.axis)
             if self.name == "softmax":
                 return scaled / Reduce("sum", self.axis, True)(scaled)
-            return below - log1p(_others(a, scaled, self.axis))
+            result: Node = below - log1p(_others(a, scaled, self.axis))
+            return result
 
     def vjp(self, gradient: Node, output: Node, *inputs: Node) -> tuple[Node | NoGradient, ...]:
         def total(a: Node) -> Node:

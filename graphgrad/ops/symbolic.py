@@ -47,7 +47,7 @@ def numeric(symbols: Sequence[Any], expression: Any) -> Callable[..., Array]:
             truth = np.asarray(bool(part))
             return lambda values: truth
         if part.is_number and not part.has(sp.I):
-            constant = np.float64(float(part))
+            constant = float(part)  # of no precision of its own: float32 stays float32
             return lambda values: constant  # type: ignore[return-value]
         if part.is_Piecewise:
             pieces = [(walk(value), walk(condition)) for value, condition in part.args]
@@ -67,9 +67,10 @@ def numeric(symbols: Sequence[Any], expression: Any) -> Callable[..., Array]:
             condition, then, otherwise = map(walk, part.args)
             return lambda values: np.where(condition(values), then(values), otherwise(values))
         if part.is_Pow:
+            if part.exp.is_number and part.exp.is_negative:
+                divisor = walk(part.base**-part.exp)
+                return lambda values: 1.0 / divisor(values)
             base, exponent = walk(part.base), walk(part.exp)
-            if part.exp == -1:
-                return lambda values: 1.0 / base(values)
             if part.exp == sp.Rational(1, 2):
                 return lambda values: np.sqrt(base(values))
             return lambda values: np.power(base(values), exponent(values))
