@@ -62,7 +62,7 @@ over_probability: Elementwise = Elementwise(
     (),
     True,
 )
-"""a / p, with p no less than 1e-12: the gradient of ln p."""
+"""a / p, with p no less than 1e-36: the gradient of ln p."""
 
 _share_of_log = Elementwise(
     "share_of_log",

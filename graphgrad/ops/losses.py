@@ -20,7 +20,7 @@ from graphgrad.ops.options import in_range
 from graphgrad.ops.symbolic import log1p, sp, where
 
 FLOOR = -100.0  # the least that a logarithm of a probability is taken to be, as PyTorch's BCELoss does
-THIN = 1e-12  # the least that y(1 - y) is taken to be in the gradient, likewise
+THIN = 1e-36  # the least that y(1 - y) is taken to be in the gradient, so that it is finite, in float32 too
 
 ZERO_TO_ONE = Domain("targets from 0 to 1", 0.0, 1.0, instead="targets of -1 and 1 are ({0} + 1) / 2")
 SIGNS = Domain("targets of -1 and 1", -1.0, 1.0, ends=True, instead="targets of 0 and 1 are 2 * {0} - 1")
@@ -40,6 +40,11 @@ class TwoClasses(Elementwise):
 def ln(p: Any) -> Any:
     """ln p, no less than -100, so that the loss of a probability of 0 (or, by rounding, of less) is finite."""
     return where(p <= sp.exp(FLOOR), FLOOR, sp.log(p))
+
+
+def _ln_of_rest(p: Any) -> Any:
+    """ln(1 - p), no less than -100, with all its digits also where 1 - p is rounded to 1."""
+    return where(1 - p <= sp.exp(FLOOR), FLOOR, log1p(-p))
 
 
 def _spread(y: Any) -> Any:
@@ -66,7 +71,7 @@ cross_entropy_slope = Elementwise(
 
 _logit_difference = Elementwise(
     "negative_logit",
-    lambda y: ln(1 - y) - ln(y),
+    lambda y: _ln_of_rest(y) - ln(y),
     None,
     Notation(r"\ln\frac{1 - {0}}{{0}}", "ln((1 − {0}) / {0})", "log((1 - {0}) / {0})"),
     (),
@@ -75,7 +80,7 @@ _logit_difference = Elementwise(
 
 _binary_cross_entropy = TwoClasses(
     "binary_cross_entropy",
-    lambda y, t: -t * ln(y) - (1 - t) * ln(1 - y),
+    lambda y, t: -t * ln(y) - (1 - t) * _ln_of_rest(y),
     lambda loss, y, t: (cross_entropy_slope(y, t), _logit_difference(y)),
     Notation(
         r"-{1} \ln {0} - \left(1 - {1}\right) \ln\left(1 - {0}\right)",
@@ -88,7 +93,7 @@ _binary_cross_entropy = TwoClasses(
 
 _binary_cross_entropy_with_logits = TwoClasses(
     "binary_cross_entropy_with_logits",
-    lambda z, t: where(z <= 0, 0, z) - z * t + log1p(sp.exp(-where(z < 0, -z, z))),
+    lambda z, t: where(z <= 0, -z * t, z * (1 - t)) + log1p(sp.exp(-where(z < 0, -z, z))),
     lambda loss, z, t: (sigmoid(z) - t, -z),
     Notation(
         r"-{1} \ln \sigma\left({0}\right) - \left(1 - {1}\right) \ln\left(1 - \sigma\left({0}\right)\right)",
@@ -137,7 +142,8 @@ def binary_cross_entropy(y: Operand, t: Operand) -> Node:
 def binary_cross_entropy_with_logits(z: Operand, t: Operand) -> Node:
     """The binary cross entropy of a score, l = -t ln σ(z) - (1-t) ln(1-σ(z)), elementwise; t lies between 0 and 1.
 
-    Computed as max(z, 0) - zt + ln(1 + e^-|z|), finite for every finite z. ∂l/∂z = σ(z) - t. `z` and `t` broadcast.
+    Computed as max(z(1 - t), -zt) + ln(1 + e^-|z|), of which neither term is negative: exact at every finite z.
+    ∂l/∂z = σ(z) - t. `z` and `t` broadcast.
 
     Raises ShapeError where the shapes do not broadcast, DataError for a target that is no probability.
     Source: PyTorch's BCEWithLogitsLoss.
