@@ -18,8 +18,8 @@ from graphgrad.drawing.view import Card, GraphView, Group, Side
 
 Element = xml.Element
 
-HEAD, TAG, LINE, GLYPH = 24, 13, 14, 13  # heights of title, tag and value line, and width of the glyph's column
-COLUMN, SQUARE, LEAST = 46, 9, 74  # width of a number in a matrix, side of a cell without one, least width of a card
+HEAD, TAG, LINE, GLYPH = 26, 14, 15, 13  # heights of title, tag and value line, and width of the glyph's column
+COLUMN, SQUARE, LEAST = 48, 9, 76  # width of a number in a matrix, side of a cell without one, least width of a card
 GAP = 2  # around a panel of numbers, in which the card's colour is seen
 BLANK = "\u00a0"  # the text of a cell that shows only its colour: no tag in a label is ever empty
 
@@ -60,7 +60,7 @@ def dot(view: GraphView, theme: Theme, *, blank: bool = False, legend: bool = Tr
         rankdir="LR",
         bgcolor=theme["paper"],
         fontname=FONT,
-        ranksep="0.3",
+        ranksep="0.28",
         nodesep="0.24",
         pad="0.12",
         tooltip=" ",
@@ -161,8 +161,8 @@ def _label(card: Card, sheet: _Sheet) -> str:
 
 
 def _width(card: Card, *, numbered: bool) -> int:
-    title = max(len(line) for line in card.title) * (6.6 if len(card.title) == 1 else 5.0) + 6
-    tags = 4.6 * (len(card.tag) + len(card.extent)) + 14
+    title = max(len(line) for line in card.title) * (7.0 if len(card.title) == 1 else 5.4) + 6
+    tags = 4.9 * (len(card.tag) + len(card.extent)) + 14
     numbers = 0.0
     if numbered and card.form is not None and card.form.columns > 1:
         numbers = GLYPH + card.form.columns * (COLUMN if card.form.numbered else SQUARE)
@@ -204,10 +204,13 @@ def _bar(letter: str, colour: str, theme: Theme, port: str) -> Element:
 
 def _title(card: Card, theme: Theme, width: int) -> Element:
     if len(card.title) == 1:
-        return _fixed(_styled(card.title[0], theme["ink"], 12, bold=True), width, HEAD, f"{card.id}-t0")
+        return _fixed(_styled(card.title[0], theme["ink"], 13, bold=True), width, HEAD, f"{card.id}-t0")
     lines = enumerate(card.title)
     return _stacked(
-        *(_fixed(_styled(line, theme["ink"], 9.5, bold=True), width, HEAD // 2, f"{card.id}-t{k}") for k, line in lines)
+        *(
+            _fixed(_styled(line, theme["ink"], 10.5, bold=True), width, HEAD // 2, f"{card.id}-t{k}")
+            for k, line in lines
+        )
     )
 
 
@@ -215,8 +218,8 @@ def _tags(card: Card, theme: Theme, width: int) -> Element:
     table = _table(CELLPADDING="0", CELLSPACING="0")
     row = xml.SubElement(table, "TR")
     left = round(width * len(card.tag) / (len(card.tag) + len(card.extent))) if card.extent else width
-    row.append(_fixed(_styled(card.tag, theme["muted"], 8.5), left, TAG, f"{card.id}-k", "LEFT"))
-    row.append(_fixed(_styled(card.extent, theme["muted"], 8.5), width - left, TAG, f"{card.id}-s", "RIGHT"))
+    row.append(_fixed(_styled(card.tag, theme["muted"], 9.5), left, TAG, f"{card.id}-k", "LEFT"))
+    row.append(_fixed(_styled(card.extent, theme["muted"], 9.5), width - left, TAG, f"{card.id}-s", "RIGHT"))
     return table
 
 
@@ -230,7 +233,7 @@ def _panel(card: Card, side: Side, shown: Sequence[Cell], theme: Theme, width: i
     for line, height in enumerate(heights):
         row = xml.SubElement(table, "TR")
         if line == 0:
-            glyph = _fixed(_styled(GLYPHS[side], colour, 10), GLYPH, sum(heights), f"{card.id}-{side[0]}")
+            glyph = _fixed(_styled(GLYPHS[side], colour, 11), GLYPH, sum(heights), f"{card.id}-{side[0]}")
             glyph.set("ROWSPAN", str(form.rows))
             row.append(glyph)
         for column, extent in enumerate(widths):
@@ -244,7 +247,7 @@ def _number(id: str, shown: Cell, side: Side, form: Grid, theme: Theme, width: i
     ground = theme["panel"] if shown.heat is None else mixed(theme, shown.heat)
     if shown.alarm:
         colour, ground = theme["alarm-ink"], theme["alarm"]
-    size = (8.5 if form.columns > 1 else 10.5) if form.numbered else 5
+    size = (9.5 if form.columns > 1 else 12) if form.numbered else 5
     text = _styled(shown.text, colour, size, italic=side == "backward", bold=shown.alarm)
     cell = _fixed(text, width, height, id)
     cell.set("BGCOLOR", ground)

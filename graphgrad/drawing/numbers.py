@@ -12,9 +12,10 @@ Array = np.ndarray[Any, np.dtype[Any]]
 DIGITS = 4
 LEAST, MOST = 1e-3, 1e4  # outside of these the number is written with an exponent
 LONGEST = 12  # elements of a row, and rows, that are written out in full
+EXACT = 1e-10
 
 
-def number(value: float, exact: float = 1e-13) -> str:
+def number(value: float, exact: float = EXACT) -> str:
     """A number in four significant digits: `0.06`, `0.5150`, `−1.234e−5`, `NaN`, `∞`.
 
     A trailing zero stays where the digits after it were rounded away, and goes where the number ends there:
@@ -43,8 +44,8 @@ def number(value: float, exact: float = 1e-13) -> str:
 
 
 def precision(array: Array) -> float:
-    """The relative error that a number of this array has by being stored in it."""
-    return 16 * float(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else 0.0
+    """The relative error that counts as none: what a few operations in this array's precision leave behind."""
+    return max(16 * float(np.finfo(array.dtype).eps), EXACT) if array.dtype.kind == "f" else 0.0
 
 
 def numbers(array: Array) -> list[str]:

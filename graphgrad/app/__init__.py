@@ -1,0 +1,1 @@
+"""The pages in the browser: `start.py` serves them, one module for each page."""
