@@ -149,20 +149,14 @@ def _app(options: argparse.Namespace) -> None:
     import runpy
     from importlib.util import find_spec
 
+    from graphgrad.app.settings import flags
     from graphgrad.graph import GraphError
 
     if find_spec("streamlit") is None:
         raise GraphError("the pages need Streamlit: pip install 'graphgrad[app]'")
     page = Path(__file__).parent / "app" / "start.py"
-    settings = {
-        "server.address": "127.0.0.1",
-        "server.showEmailPrompt": "false",
-        "browser.gatherUsageStats": "false",
-        "client.showErrorDetails": "none",
-    }
-    if options.port is not None:
-        settings["server.port"] = str(options.port)
-    sys.argv = ["streamlit", "run", str(page), *(f"--{name}={value}" for name, value in settings.items())]
+    port = [] if options.port is None else [f"--server.port={options.port}"]
+    sys.argv = ["streamlit", "run", str(page), *flags(), *port]
     runpy.run_module("streamlit", run_name="__main__")
 
 

@@ -9,17 +9,14 @@ import streamlit as st
 from graphgrad.app import explore
 from graphgrad.drawing.style import variables
 
-PAGES = [
-    st.Page(explore.page, title="Explore", icon=":material/account_tree:", url_path="explore", default=True),
-]
-
 
 def main() -> None:
     """Show the page that the address asks for."""
     st.set_page_config(page_title="graphgrad", page_icon=_read("icon.svg"), layout="wide")
     st.logo(_read("logo.svg"), size="large")
     st.html(f"<style>:root {{ {variables()} }}\n{_read('style.css')}</style>")
-    st.navigation(PAGES, position="top").run()
+    pages = [st.Page(explore.page, title="Explore", icon=":material/account_tree:", url_path="explore", default=True)]
+    st.navigation(pages, position="top").run()
 
 
 def _read(name: str) -> str:
