@@ -43,6 +43,7 @@ from graphgrad.ops.losses import (
     focal,
     focal_with_logits,
     hinge,
+    huber,
     squared_error,
 )
 from graphgrad.ops.magnitude import abs_, ceil, floor, round_, sign, step
@@ -111,6 +112,7 @@ __all__ = [
     "greater",
     "greater_equal",
     "hinge",
+    "huber",
     "identity",
     "kl_divergence",
     "l1",

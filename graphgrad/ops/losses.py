@@ -13,9 +13,10 @@ from typing import Any
 from graphgrad.graph import FUNCTIONS, PRODUCT, SUM, Node, Notation, Operand, Type, public
 from graphgrad.graph.domain import Domain
 from graphgrad.ops.activations import sigmoid
-from graphgrad.ops.arithmetic import step
+from graphgrad.ops.comparisons import clip, minimum
 from graphgrad.ops.composite import Composite
-from graphgrad.ops.elementwise import Elementwise
+from graphgrad.ops.elementwise import Elementwise, times
+from graphgrad.ops.magnitude import step
 from graphgrad.ops.options import in_range
 from graphgrad.ops.symbolic import log1p, sp, where
 
@@ -253,6 +254,20 @@ _absolute_error = Composite(
 )
 
 
+@lru_cache(maxsize=256)
+def _huber(delta: float) -> Composite:
+    def body(y: Node, t: Node) -> Node:
+        far = FUNCTIONS["abs"](y - t)
+        near = minimum(far, delta)
+        return FUNCTIONS["sum"](near * (far - near / 2))
+
+    def rule(gradient: Node, output: Node, y: Node, t: Node) -> tuple[Any, ...]:
+        slope = times(gradient, clip(y - t, -delta, delta))
+        return slope, -slope
+
+    return Composite("huber", body, rule=rule, settings=(("delta", delta),) * (delta != 1))
+
+
 @public
 def squared_error(y: Operand, t: Operand) -> Node:
     """The squared error of one sample, l = Σᵢ (yᵢ - tᵢ)², a scalar (neither halved nor divided).
@@ -285,6 +300,23 @@ def absolute_error(y: Operand, t: Operand) -> Node:
     return _absolute_error(y, t)
 
 
+@public
+def huber(y: Operand, t: Operand, delta: float = 1.0) -> Node:
+    """The Huber loss of one sample, a scalar: l = Σᵢ h(yᵢ - tᵢ), h(r) = r²/2 for |r| ≤ δ, else δ(|r| - δ/2).
+
+    ∂h/∂r is r, kept between -δ and δ. `y` and `t` broadcast as in NumPy. Raises GraphError unless δ is above 0.
+    Source: Huber, Robust estimation of a location parameter, 1964; PyTorch's HuberLoss, before its mean.
+
+    >>> import graphgrad as gg
+    >>> with gg.Graph() as g:
+    ...     y, t = gg.input("y", 2), gg.input("t", 2)
+    ...     g.l = gg.huber(y, t)
+    >>> float(gg.compile(g, ["l"], target="numpy")(y=[0.5, 2.0], t=[0.0, 5.0])["l"])
+    2.625
+    """
+    return _huber(in_range("huber", "delta", delta, 0.0, float("inf"), "()"))(y, t)
+
+
 __all__ = [
     "absolute_error",
     "binary_cross_entropy",
@@ -292,5 +324,6 @@ __all__ = [
     "focal",
     "focal_with_logits",
     "hinge",
+    "huber",
     "squared_error",
 ]

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from graphgrad.graph import FUNCTIONS, PRODUCT, SUM, GraphError, Node, NoGradient, Notation, Type, public
-from graphgrad.ops.arithmetic import sign
 from graphgrad.ops.composite import Composite
 from graphgrad.ops.elementwise import times
+from graphgrad.ops.magnitude import sign
 from graphgrad.ops.options import in_range
 
 

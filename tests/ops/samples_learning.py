@@ -78,6 +78,21 @@ for y, t, mixtures in (((), (), ["nn"]), ((2, 3), (3,), ["n1", "1n"])):
         domains=(away(2.0, 3.0), between(-1, 1)),
         smooth=False,
     )
+    for delta in (1.0, 0.5):
+        sample(
+            "huber",
+            lambda y, t, delta=delta: gg.huber(y, t, delta=delta),
+            lambda y, t, delta=delta: np.sum(
+                np.where(np.abs(y - t) <= delta, (y - t) ** 2 / 2, delta * (np.abs(y - t) - delta / 2))
+            ),
+            y,
+            t,
+            mixtures=mixtures,
+            domains=(away(0.7, 0.9) if delta == 0.5 else away(0.1, 3.0), between(-0.05, 0.05)),
+            smooth=False,
+            tag=f"delta {delta}",
+        )
+
 
 # -- K classes -------------------------------------------------------------------------------------------------------
 
