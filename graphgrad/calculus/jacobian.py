@@ -215,6 +215,11 @@ def _pullback(op: Operation, types: tuple[Type, ...], as_they_are: bool = False)
     return _Pullback(seed, output, operands, gradients, reasons, crosses)
 
 
+def rule_of(jacobian: LocalJacobian) -> _Pullback:
+    """The operation of an edge on leaves alone, and what a seed for its result gives for each operand."""
+    return _pullback(jacobian.node.op, jacobian.types)
+
+
 def _each_sample(array: Array, node: Node, many: int) -> Array:
     return array if node.per_sample else np.broadcast_to(array, (many, *array.shape))
 
