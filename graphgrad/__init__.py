@@ -18,7 +18,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from graphgrad.calculus.chain import Chain, chain
+from graphgrad.calculus.equations import Equation, equations
 from graphgrad.calculus.gradient import grad
+from graphgrad.calculus.jacobian import Jacobian, jacobian, local_jacobian
+from graphgrad.calculus.weight import WeightGradient, one_weight
 from graphgrad.graph import (
     DataError,
     GradientError,
@@ -180,12 +183,14 @@ __all__ = [
     "Adam",
     "Chain",
     "DataError",
+    "Equation",
     "Function",
     "GradientError",
     "Graph",
     "GraphError",
     "History",
     "Input",
+    "Jacobian",
     "NamingError",
     "Node",
     "NotFiniteWarning",
@@ -193,6 +198,7 @@ __all__ = [
     "Result",
     "ShapeError",
     "TextError",
+    "WeightGradient",
     "abs",
     "absolute_error",
     "acos",
@@ -232,6 +238,7 @@ __all__ = [
     "elementwise",
     "embedding",
     "equal",
+    "equations",
     "erf",
     "erfc",
     "exp",
@@ -253,6 +260,7 @@ __all__ = [
     "huber",
     "identity",
     "input",
+    "jacobian",
     "kl_divergence",
     "l1",
     "l2",
@@ -260,6 +268,7 @@ __all__ = [
     "less_equal",
     "load",
     "load_params",
+    "local_jacobian",
     "locally_connected",
     "log",
     "log10",
@@ -283,6 +292,7 @@ __all__ = [
     "network",
     "not_equal",
     "one_hot",
+    "one_weight",
     "outer",
     "pad",
     "param",
