@@ -4,18 +4,15 @@ Each is a node of the graph, with its gradient; cross entropy on logits stays fi
 """
 
 import numpy as np
-import sympy as sp
 
 import graphgrad as gg
-
-hinge = gg.elementwise("hinge", lambda z, t: sp.Piecewise((0, (2 * t - 1) * z >= 1), (1 - (2 * t - 1) * z, True)))
 
 with gg.Graph("losses of a score z with the target t") as g:
     z, t = gg.input("z"), gg.input("t")
     g.y = gg.sigmoid(z)
     g.l_entropy = gg.binary_cross_entropy(g.y, t)
     g.l_logits = gg.binary_cross_entropy_with_logits(z, t)
-    g.l_hinge = hinge(z, t)
+    g.l_hinge = gg.hinge(z, 2 * t - 1)
     g.l_square = gg.squared_error(g.y, t)
 
 losses = ["l_entropy", "l_logits", "l_hinge", "l_square"]
@@ -35,15 +32,15 @@ for loss in losses:
         assert result[loss][0] == 1000.0
         assert result.grad["z"][0] == -1.0
 
-# K classes: y = softmax(E), l = -Σ tₖ ln yₖ, and ∂l/∂E = y - t.
+# K classes, t being a one in the place of the class: with softmax, ∂l/∂E = y - t.
 with gg.Graph("three classes") as k:
     E, t = gg.input("E", 3), gg.input("t", 3)
-    k.e = gg.exp(E)
-    k.y = k.e / gg.sum(k.e)
-    k.H = t * gg.log(k.y)
-    k.l = -gg.sum(k.H)
+    k.y = gg.softmax(E)
+    k.l = gg.cross_entropy(k.y, t)
+    k.l_logits = gg.cross_entropy_with_logits(E, t)
 
-result = gg.compile(k, "l", wrt="E")(E=[1.0, 2.0, 0.5], t=[0.0, 1.0, 0.0])
 print(f"\n{k}")
-print(f"y = {np.round(result['y'], 4)}, l = {result['l']:.4f}, ∂l/∂E = {np.round(result.grad['E'], 4)}")
-assert np.allclose(result.grad["E"], result["y"] - [0, 1, 0], atol=1e-15)
+for score, loss in (([1.0, 2.0, 0.5], "l"), ([1.0, 2.0, 0.5], "l_logits"), ([1000.0, -1000.0, 0.0], "l_logits")):
+    result = gg.compile(k, [loss, "y"], wrt="E")(E=score, t=[0.0, 1.0, 0.0])
+    print(f"E = {score}: {loss} = {result[loss]:.4g}, ∂{loss}/∂E = {np.round(result.grad['E'], 4)}")
+    assert np.allclose(result.grad["E"], result["y"] - [0, 1, 0], atol=1e-15)
