@@ -17,11 +17,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from graphgrad.calculus.chain import Chain, chain
-from graphgrad.calculus.equations import Equation, equations
 from graphgrad.calculus.gradient import grad
-from graphgrad.calculus.jacobian import Jacobian, jacobian, local_jacobian
-from graphgrad.calculus.weight import WeightGradient, one_weight
 from graphgrad.graph import (
     DataError,
     GradientError,
@@ -148,6 +144,10 @@ from graphgrad.ops import (
 from graphgrad.public import Graph, group, input, load, load_params, network, param, parse
 
 if TYPE_CHECKING:
+    from graphgrad.calculus.chain import Chain, chain
+    from graphgrad.calculus.equations import Equation, equations
+    from graphgrad.calculus.jacobian import Jacobian, jacobian, local_jacobian
+    from graphgrad.calculus.weight import WeightGradient, one_weight
     from graphgrad.runtime.function import Function, Result, compile
     from graphgrad.training.fit import History, fit
     from graphgrad.training.optimizers import SGD, Adam
@@ -158,14 +158,23 @@ abs, max, min, round, slice, sum = abs_, max_, min_, round_, slice_, sum_
 
 _LATER = {
     "Adam": "graphgrad.training.optimizers",
+    "Chain": "graphgrad.calculus.chain",
+    "Equation": "graphgrad.calculus.equations",
     "Function": "graphgrad.runtime.function",
     "History": "graphgrad.training.fit",
+    "Jacobian": "graphgrad.calculus.jacobian",
     "Result": "graphgrad.runtime.function",
     "SGD": "graphgrad.training.optimizers",
+    "WeightGradient": "graphgrad.calculus.weight",
+    "chain": "graphgrad.calculus.chain",
     "compile": "graphgrad.runtime.function",
+    "equations": "graphgrad.calculus.equations",
     "fit": "graphgrad.training.fit",
+    "jacobian": "graphgrad.calculus.jacobian",
+    "local_jacobian": "graphgrad.calculus.jacobian",
+    "one_weight": "graphgrad.calculus.weight",
 }
-"""What is imported when it is first used, since Numba comes with it."""
+"""What is imported when it is first used: Numba comes with it, or `import graphgrad` would wait for it."""
 
 
 def __getattr__(name: str) -> Any:
