@@ -66,7 +66,7 @@ def _step(title: str, line: str) -> None:
 
 def _rule(lesson: Lesson, node: Node, at: Numbers) -> None:
     """Forward, local derivative, incoming gradient, product: what this node does in each of the two sweeps."""
-    _step("Forward", rules.with_value(node.latex(), at.value(node)))
+    _step("Forward" if node.inputs else "Value", rules.with_value(node.latex(), at.value(node)))
     gradient = lesson.gradients.get(node)
     if gradient is None:
         st.caption(
