@@ -75,7 +75,7 @@ def equations(of: Node, wrt: Node | Iterable[Node] | None = None) -> list[Equati
     ...     g.E = w @ gg.sigmoid(g.A)
     ...     g.y = gg.sigmoid(g.E)
     ...     g.l = gg.binary_cross_entropy(g.y, t)
-    >>> for line in equations(g.l, W):
+    >>> for line in gg.equations(g.l, W):
     ...     print(line)
     ∂l/∂y = (y − t) / (y (1 − y))
     ∂l/∂E = ∂l/∂y · y(1 − y) = y − t

@@ -233,7 +233,7 @@ def local_jacobian(node: Node, operand: Node) -> LocalJacobian:
     >>> with gg.Graph() as g:
     ...     W, x = gg.param("W", 3, 2), gg.input("x", 2)
     ...     g.A = W @ x
-    >>> local_jacobian(g.A, W).structure, local_jacobian(g.A, x).structure
+    >>> gg.local_jacobian(g.A, W).structure, gg.local_jacobian(g.A, x).structure
     ('Kronecker', 'matrix')
     """
     if operand not in node.inputs:

@@ -619,7 +619,7 @@ def one_weight(of: Node, wrt: Node, *position: int) -> WeightGradient:
     ...     g.E = w @ g.B
     ...     g.y = gg.sigmoid(g.E)
     ...     g.l = gg.binary_cross_entropy(g.y, t)
-    >>> print(one_weight(g.l, W, 2, 1))
+    >>> print(gg.one_weight(g.l, W, 2, 1))
     ∂l/∂W₂₁ = (y − t) w₂ B₂(1 − B₂) x₁
     """
     for node in (of, wrt):
