@@ -11,18 +11,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
-from graphgrad.graph import Graph, Leaf, Node, Type, formula
+from graphgrad.graph import Graph, Leaf, Node, Operation, Type, formula
 from graphgrad.ops import (
     add,
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
+    exp,
     identity,
+    log,
+    log_softmax,
     multiply,
     sigmoid,
     softmax,
 )
 from graphgrad.ops.batch import BatchSpread
-from graphgrad.ops.classes import over_probability
+from graphgrad.ops.classes import log_probability, over_probability
 from graphgrad.ops.linear import Transpose
 from graphgrad.ops.losses import cross_entropy_slope
 from graphgrad.ops.reductions import Reduce
@@ -47,7 +50,10 @@ Bound = dict[Node, T]
 
 @dataclass(frozen=True)
 class Identity:
-    """`left = right` for all values of the variables; applied from left to right."""
+    """`left = right` for all values of the variables; applied from left to right.
+
+    A program without the operation `needs` has nothing that matches, and the two sides need not be made for it.
+    """
 
     name: str
     phase: str
@@ -55,37 +61,77 @@ class Identity:
     right: Callable[..., Node]
     reason: str
     shape: tuple[int, ...] = ()
+    needs: Operation | None = None
 
     @cached_property
     def sides(self) -> tuple[tuple[Node, ...], Node, Node]:
         """The variables and the two formulas, as nodes of a graph of their own."""
-        graph = Graph(self.name)
-        arity = self.left.__code__.co_argcount
-        with graph:
-            variables = tuple(
-                graph.leaf("input", name, self.shape, per_sample=True)
-                for name in self.left.__code__.co_varnames[:arity]
-            )
+        with Graph(self.name) as graph:
+            variables = self._variables(graph)
             return variables, self.left(*variables), self.right(*variables)
+
+    def right_of(self, *types: Type) -> tuple[tuple[Node, ...], Node]:
+        """The variables and the right side for operands of these types, which decide how an operation is written out."""
+        with Graph(self.name) as graph:
+            variables = self._variables(graph, *types)
+            return variables, self.right(*variables)
+
+    def _variables(self, graph: Graph, *types: Type) -> tuple[Node, ...]:
+        names = self.left.__code__.co_varnames[: self.left.__code__.co_argcount]
+        return tuple(
+            graph.leaf("input", name, type.shape, type.per_sample)
+            for name, type in zip(names, types or (Type(self.shape, True),) * len(names), strict=True)
+        )
 
     def __str__(self) -> str:
         _, left, right = self.sides
         return f"{formula(left, 'unicode')} = {formula(right, 'unicode')}"
 
 
-def _softmax_with_cross_entropy(axis: int) -> Identity:
-    """y ⊙ (g - Σ g y) with g = -q / y, as the sweep passes the slope of the cross entropy through a softmax."""
+def _of_softmax(axis: int) -> tuple[Identity, ...]:
+    """The logarithm of a softmax over an axis, and the gradients that come back through it."""
+    shape = (3,) if axis in (-1, 0) else (2, 3, 2)
 
-    def left(z: Node, q: Node) -> Node:
+    def slope(z: Node, g: Node) -> Node:
         y = softmax(z, axis)
-        g = over_probability(-q, y)
         return multiply(y, g - Reduce("sum", axis, True)(g * y))  # type: ignore[no-any-return]
 
-    def right(z: Node, q: Node) -> Node:
-        return softmax(z, axis) * Reduce("sum", axis, True)(q) - q
+    def cancelled(z: Node, g: Node) -> Node:
+        return g - softmax(z, axis) * Reduce("sum", axis, True)(g)
 
-    reason = "y ⊙ (g - Σ g y) with g = -q/y cancels to y Σ q - q; of a label, Σ q is 1: softmax - one-hot"
-    return Identity("softmax with cross entropy", "stabilise", left, right, reason, shape=(3,))
+    def identity(name: str, left: Callable[..., Node], right: Callable[..., Node], reason: str) -> Identity:
+        return Identity(name, "stabilise", left, right, reason, shape, exp)
+
+    known = "ln softmax(z) is computed from z, where no logarithm meets a rounded 0"
+    through = "y ⊙ (g/y - Σ (g/y) y) cancels to g - y Σ g, exact also where y is rounded to 0"
+    return (
+        identity("logarithm of a softmax", lambda z: log(softmax(z, axis)), lambda z: log_softmax(z, axis), known),
+        identity(
+            "cross entropy of a softmax",
+            lambda z: log_probability(softmax(z, axis)),
+            lambda z: log_softmax(z, axis),
+            known,
+        ),
+        identity(
+            "softmax with cross entropy",
+            lambda z, q: slope(z, over_probability(-q, softmax(z, axis))),
+            lambda z, q: softmax(z, axis) * Reduce("sum", axis, True)(q) - q,
+            "y ⊙ (g - Σ g y) with g = -q/y cancels to y Σ q - q; of a label, Σ q is 1: softmax - one-hot",
+        ),
+        identity(
+            "softmax with a loss on probabilities",
+            lambda z, g: slope(z, over_probability(g, softmax(z, axis))),
+            cancelled,
+            through,
+        ),
+        identity(
+            "softmax with a weighted logarithm",
+            lambda z, g: slope(z, g * over_probability(1, softmax(z, axis))),
+            cancelled,
+            through,
+        ),
+        identity("softmax with a logarithm", lambda z, g: slope(z, g * (1 / softmax(z, axis))), cancelled, through),
+    )
 
 
 IDENTITIES: tuple[Identity, ...] = (
@@ -124,8 +170,7 @@ IDENTITIES: tuple[Identity, ...] = (
         lambda z, t: sigmoid(z) - t,
         "(y-t)/(y(1-y)) · y(1-y) cancels to y - t, exact also where y(1-y) is rounded to 0",
     ),
-    _softmax_with_cross_entropy(-1),
-    _softmax_with_cross_entropy(0),
+    *(identity for axis in (-1, 0, 1, 2, -2, -3) for identity in _of_softmax(axis)),
 )
 
 
@@ -134,7 +179,8 @@ def matches(
 ) -> list[tuple[T | None, Bound[T]]]:
     """The ways in which `op(inputs)` is the left side, as (a factor in front of a product, the variables).
 
-    `constant` says the number that a term is, None for any other.
+    `constant` says the number that a term is, None for any other. A composite operation of the left side is there as it
+    is or written out.
     """
     found: list[tuple[T | None, Bound[T]]] = []
     for bound in _match_inputs(left, op, inputs, {}, constant):
@@ -150,7 +196,10 @@ def matches(
 def _match_inputs(
     left: Node, op: Any, inputs: tuple[T, ...], bound: Bound[T], constant: Callable[[T], float | None]
 ) -> list[Bound[T]]:
-    if left.op != op or len(left.inputs) != len(inputs):
+    if left.op != op:
+        written_out = left.graph.expansion(left)
+        return [] if written_out is None else _match_inputs(written_out, op, inputs, bound, constant)
+    if len(left.inputs) != len(inputs):
         return []
     orders = [inputs, inputs[::-1]] if op in _COMMUTATIVE else [inputs]
     results: list[Bound[T]] = []

@@ -26,11 +26,12 @@ class _Rewriter:
         self.builder = Builder()
         self.firings: list[Firing] = []
         self.notes: dict[Instruction, str] = {}
-        self.rules: dict[Any, list[tuple[Identity, Node, Node]]] = {}
-        for identity_ in IDENTITIES:
-            if identity_.phase == phase:
-                _, left, right = identity_.sides
-                self.rules.setdefault(left.op, []).append((identity_, left, right))
+        self.rules: dict[Any, list[Identity]] = {}
+        present = {instruction.op for instruction in program.order}
+        for identity in IDENTITIES:
+            if identity.phase == phase and (identity.needs is None or identity.needs in present):
+                _, left, _ = identity.sides
+                self.rules.setdefault(left.op, []).append(identity)
 
     def run(self) -> Program:
         new: dict[Instruction, Instruction] = {}
@@ -41,7 +42,9 @@ class _Rewriter:
             new[old] = self._make(old.op, tuple(new[operand] for operand in old.inputs), old)
         names: dict[Instruction, Node] = {}
         for old, node in self.program.names.items():
-            if old in new and ((known := names.get(new[old])) is None or (known.name is None and node.name is not None)):
+            if old in new and (
+                (known := names.get(new[old])) is None or (known.name is None and node.name is not None)
+            ):
                 names[new[old]] = node
         return Program(
             {node: new[value] for node, value in self.program.values.items()},
@@ -56,9 +59,12 @@ class _Rewriter:
         if self.phase == "fold" and (value := _folded(op, inputs)) is not None:
             self._record("constants", old, "the operands are numbers")
             return self.builder.number(value)
-        for rule, left, right in self.rules.get(op, ()):
+        for rule in self.rules.get(op, ()):
+            variables, left, _ = rule.sides
             for factor, bound in matches(left, op, inputs, _constant):
-                result = self._build(right, bound)
+                operands = [bound[variable] for variable in variables]
+                own, right = rule.right_of(*(operand.type for operand in operands))
+                result = self._build(right, dict(zip(own, operands, strict=True)))
                 if factor is not None:
                     result = self.builder.make(multiply, (factor, result))
                 if result.type == type:
@@ -73,6 +79,8 @@ class _Rewriter:
             return bound[side]
         if side.kind == "constant":
             return self.builder.number(side.op.value)
+        if (written_out := side.graph.expansion(side)) is not None:
+            return self._build(written_out, bound)
         return self.builder.make(side.op, tuple(self._build(operand, bound) for operand in side.inputs))
 
     def _record(self, rule: str, old: Instruction, reason: str) -> None:
