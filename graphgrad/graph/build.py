@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from types import CodeType, FrameType
 from typing import Any, ClassVar, TypeVar
 
-from graphgrad.graph.errors import GraphError, NamingError
+from graphgrad.graph.errors import GraphError, NamingError, shown
 from graphgrad.graph.graph import Graph
 from graphgrad.graph.names import name
-from graphgrad.graph.node import Kind, Node, clipped
+from graphgrad.graph.node import Kind, Node
 from graphgrad.graph.notation import formula
 from graphgrad.graph.place import Place, here
 
@@ -51,7 +51,7 @@ def network(function: Callable[..., Any], title: str | None, make: Callable[[str
         or inspect.isgeneratorfunction(function)
         or inspect.iscoroutinefunction(function)
     ):
-        raise GraphError(f"network decorates a plain function, and {clipped(repr(function))} is none")
+        raise GraphError(f"network decorates a plain function, and {shown(function)} is none")
     usual = function.__name__.replace("_", " ").strip()
 
     @functools.wraps(function)
@@ -145,6 +145,4 @@ def _check_returned(graph: Graph, function: str, returned: Any) -> None:
     parts = returned if isinstance(returned, tuple | list) else [] if returned is None else [returned]
     for part in parts:
         if not isinstance(part, Node) or part.graph is not graph:
-            raise GraphError(
-                f"{function} returns {clipped(repr(part))}: a network returns nodes of its own, or nothing"
-            )
+            raise GraphError(f"{function} returns {shown(part)}: a network returns nodes of its own, or nothing")

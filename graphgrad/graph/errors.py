@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+LONGEST_PART = 200  # characters of a formula in a sentence
+
 
 def did_you_mean(written: str, known: Iterable[str]) -> str:
     """The end of a sentence about an unknown name: the known one that is nearest, if any is near."""
@@ -11,6 +13,19 @@ def did_you_mean(written: str, known: Iterable[str]) -> str:
 
     near = difflib.get_close_matches(written[:80], known, 1, cutoff=0.5 if len(written) < 4 else 0.6)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def clipped(text: str) -> str:
+    """A part of a sentence, cut where it would bury the rest."""
+    return text if len(text) <= LONGEST_PART else f"{text[:LONGEST_PART]}..."
+
+
+def shown(value: object) -> str:
+    """A value of the user's as it stands in a sentence, whatever it is."""
+    try:
+        return clipped(repr(value))
+    except Exception:  # noqa: BLE001 - a value's own description may raise anything, and a huge integer's does
+        return "..."
 
 
 class GraphError(ValueError):

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-from graphgrad.graph.errors import GraphError, NamingError, did_you_mean
+from graphgrad.graph.errors import GraphError, NamingError, did_you_mean, shown
 from graphgrad.graph.letters import Letters
 from graphgrad.graph.names import Name, gradient_name, name
-from graphgrad.graph.node import Leaf, Node, clipped, real_number
+from graphgrad.graph.node import Leaf, Node, real_number
 from graphgrad.graph.operation import FUNCTIONS, Operation
 from graphgrad.graph.place import Place, here
 from graphgrad.graph.types import Type, checked_shape
@@ -134,8 +134,9 @@ class Graph:
     def _constant(self, label: Name, value: object) -> Node:
         real = real_number(value)
         if real is None:
-            shown = clipped(repr(value))
-            raise GraphError(f"{label.tex} = {shown}: a line of a graph is a node or a finite number, this is neither")
+            raise GraphError(
+                f"{label.tex} = {shown(value)}: a line of a graph is a node or a finite number, this is neither"
+            )
         return self.add(Leaf(label.ident, "constant", Type(), real), (), Type(), self.where())
 
     def _claim(self, label: Name) -> None:
@@ -155,7 +156,7 @@ class Graph:
             self._by_form.setdefault(form, node)
 
     def __setattr__(self, attribute: str, value: Any) -> None:
-        if attribute == "title":
+        if attribute == "title" and isinstance(value, str):
             self.__dict__["_title"] = checked_title(value, "graph", least=0)
             return
         if hasattr(type(self), attribute) or attribute.startswith("_"):
@@ -361,14 +362,17 @@ class Graph:
         return "\n".join([*title, lines[0], rule, *lines[1:], rule, total])
 
     def to_networkx(self) -> networkx.MultiDiGraph[str]:
-        """The graph for networkx: a node for each identifier, an edge for each operand with its position."""
+        """The graph for networkx: a node for each identifier, an edge for each operand with its position.
+
+        Gradients that the user's nodes are computed from are there too, with the steps to them.
+        """
         import networkx
 
         result: networkx.MultiDiGraph[str] = networkx.MultiDiGraph(title=self._title)
         ident: dict[Node, str] = {}
-        for position, node in enumerate(self._nodes):
+        for position, node in enumerate(dict.fromkeys((*self._nodes, *ancestors(*self._nodes)))):
             label = self.name_of(node)
-            ident[node] = label.ident if label else f"constant {position}"
+            ident[node] = label.ident if label and label.ident not in result else f"{node.kind} {position}"
             result.add_node(
                 ident[node],
                 op=node.op.name if node.inputs else node.kind,
@@ -377,8 +381,9 @@ class Graph:
                 per_sample=node.per_sample,
                 group=node.group,
             )
+        for node, target in ident.items():
             for operand, source in enumerate(node.inputs):
-                result.add_edge(ident[source], ident[node], operand=operand)
+                result.add_edge(ident[source], target, operand=operand)
         return result
 
     def __str__(self) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
-from graphgrad.graph.errors import GraphError, ShapeError
+from graphgrad.graph.errors import GraphError, ShapeError, clipped, shown
 from graphgrad.graph.notation import equation, fill, formula, number, written
 from graphgrad.graph.operation import FUNCTIONS, Misfit, Operand, Operation
 from graphgrad.graph.place import Place
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 Kind = Literal["input", "parameter", "constant", "operation"]
 
-LONGEST_PART = 200  # characters of a formula in a sentence
 MOST_ORIGINS = 4  # operands whose lines a sentence names
 
 
@@ -165,8 +164,8 @@ def apply(op: Operation, operands: tuple[Operand, ...]) -> Node:
     """
     graph = next((operand.graph for operand in operands if isinstance(operand, Node)), None)
     if graph is None:
-        shown = clipped(", ".join(map(repr, operands)))
-        raise GraphError(f"{op.name}({shown}): none of the operands is a node of a graph")
+        called = clipped(", ".join(map(shown, operands)))
+        raise GraphError(f"{op.name}({called}): none of the operands is a node of a graph")
     inputs = tuple(
         operand if isinstance(operand, Node) else constant_in(graph, operand, op.name) for operand in operands
     )
@@ -191,8 +190,7 @@ def constant_in(graph: Graph, value: Operand, who: str) -> Node:
     real = real_number(value)
     if real is None:
         raise GraphError(
-            f"{who}: an operand is {clipped(repr(value))} of type {type(value).__name__}; operands are nodes and "
-            "finite numbers"
+            f"{who}: an operand is {shown(value)} of type {type(value).__name__}; operands are nodes and finite numbers"
         )
     return graph.add(Leaf(number(real), "constant", Type(), real), (), Type(), None)
 
@@ -210,20 +208,15 @@ def real_number(value: object) -> float | None:
 
 def explain(op: Operation, inputs: tuple[Node, ...], misfit: Misfit) -> str:
     """The sentence of a misfit: formula, shapes, where the operands come from, the user's line."""
-    shown = [_called(operand) for operand in inputs]
+    called = [_called(operand) for operand in inputs]
     notation = op.notation(*(operand.type for operand in inputs))
     place = inputs[0].graph.where()
     left = f"{place.target} = " if place and place.target else ""
-    sentence = f"{left}{clipped(fill(notation.text, shown))}: {clipped(fill(str(misfit), shown))}"
+    sentence = f"{left}{clipped(fill(notation.text, called))}: {clipped(fill(str(misfit), called))}"
     origin = [_origin(operand) for operand in dict.fromkeys(inputs) if operand.kind != "constant"]
     if origin := [part for part in origin if part][:MOST_ORIGINS]:
         sentence += f" ({'; '.join(origin)})"
     return f"{sentence}, at {place}" if place and not place.defines else sentence
-
-
-def clipped(text: str) -> str:
-    """A part of a sentence, cut where it would bury the rest."""
-    return text if len(text) <= LONGEST_PART else f"{text[:LONGEST_PART]}..."
 
 
 def _called(node: Node) -> str:
@@ -243,4 +236,4 @@ def _origin(node: Node) -> str:
     return f"{_called(node)} is {'an' if node.kind == 'input' else 'a'} {node.kind} of shape {node.type}{place}"
 
 
-__all__ = ["Kind", "Leaf", "Node", "apply", "formula"]
+__all__ = ["Kind", "Leaf", "Node", "apply", "clipped", "formula"]

@@ -14,10 +14,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from graphgrad.graph.data import Array, bind
-from graphgrad.graph.errors import DataError, GraphError, NamingError, TextError
+from graphgrad.graph.errors import DataError, GraphError, NamingError, TextError, clipped, shown
 from graphgrad.graph.graph import Graph
 from graphgrad.graph.names import name
-from graphgrad.graph.node import clipped
 from graphgrad.graph.text import LONGEST_TEXT, MOST_LINES, read
 from graphgrad.graph.types import extent
 from graphgrad.graph.writing import laid_out, quoted, statements, write
@@ -205,8 +204,7 @@ def _document(text: str, who: str) -> tuple[str, list[dict[str, Any]]]:
     if not isinstance(document, dict) or document.get("format") != "graphgrad":
         raise GraphError(f'{who} is no graph: a graph in JSON has "format": "graphgrad"')
     if document.get("version") != VERSION:
-        shown = clipped(repr(document.get("version")))
-        raise GraphError(f"{who} is of version {shown}, and version {VERSION} is read here")
+        raise GraphError(f"{who} is of version {shown(document.get('version'))}, and version {VERSION} is read here")
     title, nodes = document.get("title", ""), document.get("nodes")
     if not _is_line(title) or not isinstance(nodes, list) or len(nodes) > MOST_LINES:
         raise GraphError(f'{who} has no "title" of one line with a list of at most {MOST_LINES:,} "nodes"')
@@ -217,7 +215,7 @@ def _document(text: str, who: str) -> tuple[str, list[dict[str, Any]]]:
             )
         for field, value in node.items():
             if not _FIELDS[field](value):
-                raise GraphError(f"{who}, node {position}: its {field} is {clipped(repr(value))}")
+                raise GraphError(f"{who}, node {position}: its {field} is {shown(value)}")
         node.setdefault("group", [])
     return title, nodes
 
@@ -230,7 +228,7 @@ def _line(node: dict[str, Any], who: str) -> str:
     except NamingError:
         known = False
     if not known:
-        raise GraphError(f"{who}: {clipped(repr(ident))} is no name of a node")
+        raise GraphError(f"{who}: {shown(ident)} is no name of a node")
     return f"{ident}: {quoted(tex)} = {expression}" if tex else f"{ident} = {expression}"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from operator import index
 from typing import Any
 
-from graphgrad.graph.errors import ShapeError
+from graphgrad.graph.errors import ShapeError, shown
 
 MOST_ELEMENTS = 2**33
 MOST_AXES = 8
@@ -43,11 +43,11 @@ def checked_shape(shape: Sequence[Any], who: str) -> tuple[int, ...]:
     try:
         extents = tuple(index(extent) for extent in shape)
     except TypeError:
-        raise ShapeError(f"{who}: the shape {tuple(shape)!r} is not made of integers") from None
+        raise ShapeError(f"{who}: the shape {shown(tuple(shape))} is not made of integers") from None
     if len(extents) > MOST_AXES:
         raise ShapeError(f"{who}: {len(extents)} axes, at most {MOST_AXES} are possible")
     if any(extent < 1 for extent in extents):
-        raise ShapeError(f"{who}: the shape {extents} has an extent below 1")
+        raise ShapeError(f"{who}: the shape {shown(extents)} has an extent below 1")
     if math.prod(extents) > MOST_ELEMENTS:
-        raise ShapeError(f"{who}: the shape {extents} asks for more than {MOST_ELEMENTS:,} elements")
+        raise ShapeError(f"{who}: the shape {shown(extents)} asks for more than {MOST_ELEMENTS:,} elements")
     return extents

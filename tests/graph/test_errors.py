@@ -123,6 +123,12 @@ def written(monkeypatch):
         ("x - None", "subtract: an operand is None of type NoneType; operands are nodes and finite numbers"),
         ("x / float('inf')", "divide: an operand is inf of type float; operands are nodes and finite numbers"),
         ("x * 10**400", f"multiply: an operand is 1{'0' * 199}... of type int; operands are nodes and finite numbers"),
+        ("x * 10**5000", "multiply: an operand is ... of type int; operands are nodes and finite numbers"),
+        ("gg.input('z', 10**5000)", "z: the shape ... asks for more than 8,589,934,592 elements"),
+        (
+            "g.title = x",
+            'title is a part of Graph itself and cannot name a node as an attribute: write g["title"] = ... instead',
+        ),
         ("gg.sigmoid(2)", "sigmoid(2): none of the operands is a node of a graph"),
         ("gg.sigmoid(x, t)", "sigmoid takes 1 operand, not 2"),
         ("if x: pass", "x is a node and has no truth value while the graph is built"),

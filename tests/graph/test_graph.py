@@ -127,6 +127,20 @@ def test_networkx_tells_constants_from_nodes_of_such_a_name():
     assert net.number_of_edges("constant_1", "C") == 2
 
 
+def test_networkx_has_the_gradients_that_nodes_are_computed_from():
+    with gg.Graph() as g:
+        x, w = gg.input("x", 2), gg.param("w", 2)
+        g.l = gg.sigmoid(w @ x)
+        g.G = gg.grad(g.l, w)
+        g.dl_dA = x
+    net = g.to_networkx()
+    assert list(net.predecessors("G")) == ["dl_dw"]
+    assert net.nodes["dl_dw"]["formula"] == "∂l/∂w = ∂l/∂A · x"
+    assert net.nodes["dl_dA"]["formula"] == "dl_dA = x", "a name that the user gave is the user's"
+    assert networkx.is_directed_acyclic_graph(net)
+    assert {"x", "w"} <= networkx.ancestors(net, "G")
+
+
 def test_a_node_never_changes():
     g = by_attributes()
     for attribute, value in (("op", None), ("inputs", ()), ("type", None), ("graph", None), ("group", ("x",))):
