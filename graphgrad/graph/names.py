@@ -63,7 +63,7 @@ class Name:
         return self.tex
 
 
-def _script(mark: str, content: str) -> str:
+def script(mark: str, content: str) -> str:
     """A superscript or subscript as Unicode, spelled out where Unicode has no such letter."""
     table = _SUPERSCRIPT if mark == "^" else _SUBSCRIPT
     if all(ord(c) in table for c in content):
@@ -95,7 +95,7 @@ def _from_identifier(identifier: str, parameter: bool) -> Name:
     if number:
         layer = parameter and len(stem) == 1
         tex += f"^{{[{number}]}}" if layer else f"_{{{number}}}"
-        text += _script("^", f"[{number}]") if layer else _script("_", number)
+        text += script("^", f"[{number}]") if layer else script("_", number)
     if tail.strip("_"):
         tail = tail.replace("_", " ").strip()
         subscript = tail if len(tail) == 1 or tail.isdigit() else rf"\mathrm{{{tail}}}"
@@ -103,7 +103,7 @@ def _from_identifier(identifier: str, parameter: bool) -> Name:
             tex = tex.replace(f"_{{{number}}}", rf"_{{{number},{subscript}}}")
         else:
             tex += f"_{{{subscript}}}"
-        text += _script("_", tail) if text[-1] not in _SUBSCRIPT_DIGITS else "," + _script("_", tail).removeprefix("_")
+        text += script("_", tail) if text[-1] not in _SUBSCRIPT_DIGITS else "," + script("_", tail).removeprefix("_")
     return Name(tex, text, _safe(identifier))
 
 
@@ -116,7 +116,7 @@ def _from_tex(match: re.Match[str]) -> Name:
             identifier += f"_{mark}"
     for sign, braced, bare in re.findall(r"([_^])(?:\{((?:\\mathrm\{[^}]*\}|[^}])*)\}|(.))", match["scripts"]):
         content = re.sub(r"\\mathrm\{([^}]*)\}", r"\1", braced or bare)
-        text += _script(sign, content)
+        text += script(sign, content)
         letters = re.sub(r"[^A-Za-z0-9]+", "_", content).strip("_")
         identifier += f"_{letters}" if sign == "_" else letters
     return Name(match[0], text, _safe(identifier))
