@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from graphgrad.calculus.sketch import juxtaposed
 from graphgrad.graph import Axis, Formula, Index, Leaf, Name, Node, Style, number
-from graphgrad.graph.names import _script as script
+from graphgrad.graph.names import script
 
 RESULT = {1: "i", 2: "ij", 3: "cij", 4: "kcij", 5: "kchij"}
 """The letters for the axes of a result, by how many there are."""

@@ -148,14 +148,14 @@ def _elementwise(node: Node, position: int) -> Written | None:
         return shown
     if not operand:
         return _column(slope, shown, own)
-    value = _value(slope)
+    value = value_of(slope)
     repeated = _repeated(own, operand)
     if value is not None or not slope.shape:
         if value == 1:
             return repeated
         if value == -1:
             inner = repeated.enclosed(PRODUCT)
-            return Written(f"-{inner.latex}", f"−{inner.unicode}", PRODUCT)
+            return Written(f"-{inner.latex}", f"−{inner.unicode}", SUM)
         factor, matrix = shown.enclosed(PRODUCT), repeated.enclosed(PRODUCT)
         return Written(rf"{factor.latex} \, {matrix.latex}", f"{factor.unicode} {matrix.unicode}", PRODUCT)
     if slope.shape != own:
@@ -173,7 +173,7 @@ def _column(slope: Node, shown: Written, own: tuple[int, ...]) -> Written:
     """The derivative by a scalar that is repeated: one column."""
     ones = Written(r"\mathbf{1}", "𝟏")
     if slope.shape != own:
-        value = _value(slope)
+        value = value_of(slope)
         if value == 1:
             return ones
         factor = shown.enclosed(PRODUCT)
@@ -212,7 +212,8 @@ def on_paper(node: Node, opened: Container[Node] = ()) -> Written:
     return Written(latex, unicode, node.op.notation(*(operand.type for operand in node.inputs)).binds)
 
 
-def _value(node: Node) -> float | None:
+def value_of(node: Node) -> float | None:
+    """The number that a formula is, None for any other."""
     if node.op is negative and is_one(node.inputs[0]):
         return -1.0
     return node.op.value if node.kind == "constant" and type(node.op) is Leaf else None
@@ -328,4 +329,4 @@ _RULES: dict[type, Callable[[Node, int], Written | None]] = {
     Convolution: _convolution,
 }
 
-__all__ = ["Written", "continued", "local", "on_paper", "partial", "transposed"]
+__all__ = ["Written", "continued", "local", "on_paper", "partial", "transposed", "value_of"]
