@@ -39,6 +39,7 @@ FUNCTIONS = {
     "ceiling": "ceil",
     "rint": "rint",
     "Abs": "fabs",
+    "hashed": "hashed",
 }
 """SymPy's functions by the name of the runtime's function that computes them."""
 
@@ -131,7 +132,7 @@ class _Printer:
         for factor in e.as_ordered_factors():
             if factor.is_Pow and factor.exp.is_number and factor.exp.is_negative:
                 divisors.append(factor.base**-factor.exp)
-            elif factor.is_Rational and factor.p == 1:
+            elif factor.is_Rational and factor.p == 1 and factor.q & (factor.q - 1):  # of a power of 2 no digit is lost
                 divisors.append(sp.Integer(factor.q))
             else:
                 factors.append(factor)

@@ -63,9 +63,9 @@ def options_of(name: str, body: Callable[..., Any]) -> tuple[tuple[str, float], 
 
 
 def changed(
-    name: str, settings: tuple[tuple[str, float], ...], options: Mapping[str, Any], above: Mapping[str, float]
+    name: str, settings: tuple[tuple[str, float], ...], options: Mapping[str, Any], above: Mapping[str, float | str]
 ) -> tuple[tuple[str, float], ...]:
-    """The settings with other values for some options; `above` says which of them must lie above a number."""
+    """The settings with other values for some options; `above` says which lie above a number, or another option."""
     known = dict(settings)
     for option, value in options.items():
         if option not in known:
@@ -73,9 +73,12 @@ def changed(
         real = real_number(value)
         if real is None:
             raise GraphError(f"{name}: {option} is a finite number, not {clipped(repr(value))}")
-        if option in above and real <= above[option]:
-            raise GraphError(f"{name}: {option} is above {number(above[option])}, not {number(real)}")
         known[option] = real
+    for option, bound in above.items():
+        least = known[bound] if isinstance(bound, str) else bound
+        if known[option] <= least:
+            told = f"{bound}, which is " if isinstance(bound, str) else ""
+            raise GraphError(f"{name}: {option} lies above {told}{number(least)}; it is {number(known[option])}")
     return tuple(known.items())
 
 
@@ -85,8 +88,9 @@ def traced(name: str, body: Callable[..., Any], symbols: tuple[Any, ...], option
     Raises GraphError for a body that cannot be called with symbols, that returns no formula, and for a formula that
     holds other symbols, functions without a numerical value, or no real number.
     """
+    exactly = {option: int(value) if value == int(value) else value for option, value in options.items()}
     try:
-        found = body(*symbols, **options)
+        found = body(*symbols, **exactly)
     except GraphError:
         raise
     except Exception as error:  # noqa: BLE001 - a user's function may raise anything

@@ -50,7 +50,7 @@ class Elementwise(Operation):
 
     `derivative(y, *inputs)`, if given, returns the partial derivatives (one, or a tuple) in plain arithmetic of the
     output and the inputs, so that it can be read with nodes and with SymPy symbols alike; otherwise SymPy derives them.
-    `above` says of which options the values lie above a number.
+    `above` says of which options the values lie above a number, or above another option.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Elementwise(Operation):
     written: Written = None
     settings: tuple[tuple[str, float], ...] = ()
     built_in: bool = False
-    above: Mapping[str, float] = field(default_factory=dict)
+    above: Mapping[str, float | str] = field(default_factory=dict)
     doc: str = field(default="", repr=False)
     _family: dict[Any, Elementwise] = field(default_factory=dict, repr=False)
 
@@ -192,7 +192,7 @@ def elementwise(
     *,
     derivative: Derivative | None = None,
     notation: Written = None,
-    above: Mapping[str, float] | None = None,
+    above: Mapping[str, float | str] | None = None,
     doc: str = "",
 ) -> Elementwise:
     """A new elementwise operation from its SymPy expression; about the whole cost of an activation.
@@ -233,7 +233,7 @@ def built_in(
     derivative: Derivative | None = None,
     notation: Written = None,
     *,
-    above: Mapping[str, float] | None = None,
+    above: Mapping[str, float | str] | None = None,
     doc: str,
     example: Example,
     kind: type[Elementwise] = Elementwise,

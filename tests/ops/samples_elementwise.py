@@ -133,3 +133,120 @@ sample(
     mixtures=["n1"],
     tag="by a node",
 )
+
+# -- activations -----------------------------------------------------------------------------------------------------
+
+
+def one_way_or_other(z, above, below):
+    """Two formulas that meet at 0, the lower one looked at only there."""
+    return np.where(z > 0, above(z), below(np.where(z > 0, 0, z)))
+
+
+def logistic(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def soft(z):
+    return np.log(1 + np.exp(z)) if np.iscomplexobj(z) else np.logaddexp(0, z)
+
+
+def exactly_soft(z):
+    return mp.log(1 + mp.exp(z))
+
+
+unary("log_sigmoid", lambda z: -soft(-z), lambda z: -exactly_soft(-z))
+unary(
+    "softsign", lambda z: z / (1 + z * np.sign(np.real(z))), lambda z: z / (1 + abs(z)), APART, kinks={0.0: (0.0, 1.0)}
+)
+unary("softplus", soft, exactly_soft)
+unary("silu", lambda z: z * logistic(z) if np.iscomplexobj(z) else z / (1 + np.exp(-z)), lambda z: z / (1 + mp.exp(-z)))
+unary("mish", lambda z: z * np.tanh(soft(z)), lambda z: z * mp.tanh(exactly_soft(z)))
+unary("gelu", lambda z: 0.5 * z * special.erfc(-z / np.sqrt(2)), lambda z: z * mp.ncdf(z))
+unary(
+    "gelu_tanh",
+    lambda z: z / (1 + np.exp(-np.sqrt(8 / np.pi) * (z + 0.044715 * z**3))),
+    lambda z: z / 2 * (1 + mp.tanh(mp.sqrt(2 / mp.pi) * (z + mp.mpf(0.044715) * z**3))),
+    call=lambda z: gg.gelu(z, approximate="tanh"),
+)
+unary(
+    "leaky_relu",
+    lambda z: np.where(z > 0, z, 0.01 * z),
+    lambda z: z if z > 0 else mp.mpf(0.01) * z,
+    APART,
+    smooth=False,
+    kinks={0.0: (0.0, 0.01)},
+)
+binary(
+    "prelu",
+    lambda z, alpha: np.where(z > 0, z, alpha * z),
+    lambda z, alpha: z if z > 0 else alpha * z,
+    APART,
+    LINE,
+    smooth=False,
+)
+for alpha in (-0.5, 2.0):
+    sample(
+        "leaky_relu",
+        lambda z, alpha=alpha: gg.leaky_relu(z, alpha=alpha),
+        lambda z, alpha=alpha: np.where(z > 0, z, alpha * z),
+        (3,),
+        domains=APART,
+        smooth=False,
+        tag=f"alpha {alpha}",
+    )
+LAMBDA, ALPHA = 1.0507009873554805, 1.6732632423543772
+for name, scale, alpha, slope in (("elu", 1, 1, 1), ("celu", 1, 1, 1), ("selu", LAMBDA, ALPHA, LAMBDA * ALPHA)):
+    unary(
+        name,
+        lambda z, scale=scale, alpha=alpha: scale * one_way_or_other(z, lambda z: z, lambda z: alpha * np.expm1(z)),
+        lambda z, scale=scale, alpha=alpha: mp.mpf(scale) * (z if z > 0 else mp.mpf(alpha) * mp.expm1(z)),
+        APART,
+        smooth=False,
+        kinks={0.0: (0.0, slope)},
+    )
+for name, call, value in (
+    ("elu", lambda z: gg.elu(z, alpha=0.5), lambda z: 0.5 * (np.exp(z) - 1)),
+    ("celu", lambda z: gg.celu(z, alpha=0.5), lambda z: 0.5 * (np.exp(z / 0.5) - 1)),
+):
+    sample(
+        name,
+        call,
+        lambda z, value=value: np.where(np.real(z) > 0, z, value(z)),
+        (3,),
+        domains=APART,
+        tag="alpha 0.5",
+    )
+sample("softplus", lambda z: gg.softplus(z, beta=3), lambda z: soft(3 * z) / 3, (3,), tag="beta 3")
+unary(
+    "hard_sigmoid",
+    lambda z: np.clip(z / 6 + 0.5, 0, 1),
+    lambda z: min(max(mp.mpf(1 / 6) * z + mp.mpf(0.5), mp.mpf(0)), mp.mpf(1)),
+    smooth=False,
+    kinks={3.0: (1.0, 0.0), -3.0: (0.0, 0.0), 0.0: (0.5, 1 / 6)},
+)
+sample(
+    "hard_sigmoid",
+    lambda z: gg.hard_sigmoid(z, alpha=0.2),
+    lambda z: np.clip(0.2 * z + 0.5, 0, 1),
+    (3,),
+    domains=APART,
+    smooth=False,
+    tag="as in ONNX",
+)
+unary(
+    "hard_tanh",
+    lambda z: np.clip(z, -1, 1),
+    lambda z: min(max(z, mp.mpf(-1)), mp.mpf(1)),
+    between(-0.9, 0.9),
+    smooth=False,
+    kinks={1.0: (1.0, 0.0), -1.0: (-1.0, 0.0)},
+)
+sample(
+    "hard_tanh",
+    lambda z: gg.hard_tanh(z, low=-0.2, high=3),
+    lambda z: np.clip(z, -0.2, 3),
+    (3,),
+    domains=APART,
+    smooth=False,
+    tag="from -0.2 to 3",
+)
