@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -46,13 +47,15 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     app = commands.add_parser("app", help="explore networks in the browser")
-    app.add_argument("--port", type=int, help="the port on 127.0.0.1; 8501 or the next free one if left out")
+    app.add_argument(
+        "--port", type=_whole(1, 65535), help="the port on 127.0.0.1; 8501 or the next free one if left out"
+    )
     app.set_defaults(command=_app)
 
     draw = _on_file(commands, "draw", "draw a network, with its values and gradients where there is data")
     draw.add_argument("-o", "--output", required=True, metavar="OUT", help="the picture: .svg, .png, .pdf or .dot")
     draw.add_argument("--data", metavar="DATA", help="a table or an archive with the inputs")
-    draw.add_argument("--sample", type=int, default=1, metavar="K", help="the sample that is drawn, from 1")
+    draw.add_argument("--sample", type=_whole(1), default=1, metavar="K", help="the sample that is drawn, from 1")
     draw.add_argument("--of", metavar="NODE", help="what the gradients are of; the last scalar if left out")
     draw.add_argument("--theme", default="light", choices=["light", "dark", "auto"])
     draw.set_defaults(command=_draw)
@@ -66,10 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     train = _on_file(commands, "train", "train a network's parameters by gradient descent")
     train.add_argument("--data", required=True, metavar="DATA", help="a table or an archive with the inputs")
     train.add_argument("--objective", metavar="NODE", help="what is made small; the last scalar if left out")
-    train.add_argument("--epochs", type=int, default=100, help="how often all samples are used (100)")
+    train.add_argument("--epochs", type=_whole(0), default=100, help="how often all samples are used (100)")
     train.add_argument("--rate", type=float, default=0.1, help="η in W := W - η ∂J/∂W (0.1)")
-    train.add_argument("--batch-size", type=int, metavar="N", help="samples in a step; all if left out")
-    train.add_argument("--seed", type=int, default=0, help="for the first weights and the order of samples (0)")
+    train.add_argument("--batch-size", type=_whole(1), metavar="N", help="samples in a step; all if left out")
+    train.add_argument("--seed", type=_whole(0), default=0, help="for the first weights and the order of samples (0)")
     train.add_argument(
         "-o", "--output", metavar="OUT", help="where to save the network with its weights, such as net.gg"
     )
@@ -92,6 +95,17 @@ def _on_file(commands: Any, name: str, summary: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("file", metavar="FILE", help="a network in the text form")
     return parser
+
+
+def _whole(least: int, most: int = 2**31 - 1) -> Callable[[str], int]:
+    """Reads a whole number in this range."""
+
+    def read(text: str) -> int:
+        if text.isascii() and text.isdigit() and len(text) <= 10 and least <= int(text) <= most:
+            return int(text)
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no whole number from {least} to {most}")
+
+    return read
 
 
 class _Parser(argparse.ArgumentParser):

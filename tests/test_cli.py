@@ -205,6 +205,14 @@ def test_arrays_of_another_shape(capsys, tmp_path):
     [
         ((), "the following arguments are required: COMMAND (graphgrad --help tells more)"),
         (("derive", NETWORK), "the following arguments are required: --wrt (graphgrad derive --help tells more)"),
+        (
+            ("app", "--port", "65536"),
+            "argument --port: '65536' is no whole number from 1 to 65535 (graphgrad app --help tells more)",
+        ),
+        (
+            ("train", NETWORK, "--data", "data.csv", "--seed", "-1"),
+            "argument --seed: '-1' is no whole number from 0 to 2147483647 (graphgrad train --help tells more)",
+        ),
         (("derive", "nowhere.gg", "--wrt", "W0"), "nowhere.gg: No such file or directory"),
         (
             ("train", NETWORK, "--data", "data.xls"),
