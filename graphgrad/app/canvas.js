@@ -67,7 +67,8 @@ class Canvas {
     }
     for (const cell of this.svg.querySelectorAll('g.cell')) {
       const text = cell.querySelector('text');
-      this.cells[cell.id] = { text, ink: text?.style.fill, ground: cell.querySelector('polygon') };
+      const size = Number(text?.getAttribute('font-size'));
+      this.cells[cell.id] = { text, size, ink: text?.style.fill, ground: cell.querySelector('polygon') };
     }
     this.edges = [...this.svg.querySelectorAll('g.edge')];
     this.zoomed = false;
@@ -79,7 +80,7 @@ class Canvas {
     this.steps.slice(0, this.step).forEach(([way, id]) => reached[way].add(id));
     for (const [id, value] of Object.entries(this.data.cells)) {
       const [node, place] = id.split('-');
-      this.fill(this.cells[id], reached[place[0]].has(node) ? value : [NOT_COMPUTED, false, null]);
+      this.fill(this.cells[id], reached[place[0]].has(node) ? value : [NOT_COMPUTED, false, null, 1]);
     }
     const last = this.step === this.steps.length;
     const [way, now] = this.step && !last ? this.steps[this.step - 1] : ['', ''];
@@ -103,9 +104,10 @@ class Canvas {
     this.say(way, now, last);
   }
 
-  fill(cell, [text, alarm, heat]) {
+  fill(cell, [text, alarm, heat, scale]) {
     if (!cell?.text) return;
     cell.text.textContent = text || '\u00a0';
+    cell.text.style.fontSize = `${cell.size * scale}px`;
     cell.text.style.fill = alarm ? 'var(--gg-alarm-ink)' : cell.ink;
     cell.text.style.fontWeight = alarm ? 'bold' : '';
     if (!cell.ground) return;
@@ -230,7 +232,9 @@ class Canvas {
         (event.clientX - around.left) / around.width, (event.clientY - around.top) / around.height);
     }, { passive: false });
     this.root.addEventListener('keydown', event => this.key(event));
-    this.outside = event => { if (event.target === document.body) this.key(event); };
+    this.outside = event => {
+      if (event.target === document.body && ['ArrowLeft', 'ArrowRight'].includes(event.key)) this.key(event);
+    };
     this.resize = new ResizeObserver(() => { if (this.svg && !this.zoomed) this.fit(); });
   }
 

@@ -25,12 +25,6 @@ class Numbers:
     sample: int
     samples: int
 
-    def value(self, node: Node) -> Array:
-        return self.values[node]
-
-    def gradient(self, node: Node) -> Array | None:
-        return self.gradients.get(node)
-
 
 def inspector(lesson: Lesson, node: Node, at: Numbers, key: str) -> None:
     """The inspector of a node; only the tab that is open is made."""
@@ -66,7 +60,7 @@ def _step(title: str, line: str) -> None:
 
 def _rule(lesson: Lesson, node: Node, at: Numbers) -> None:
     """Forward, local derivative, incoming gradient, product: what this node does in each of the two sweeps."""
-    _step("Forward" if node.inputs else "Value", rules.with_value(node.latex(), at.value(node)))
+    _step("Forward" if node.inputs else "Value", rules.with_value(node.latex(), at.values[node]))
     gradient = lesson.gradients.get(node)
     if gradient is None:
         st.caption(
@@ -78,21 +72,21 @@ def _rule(lesson: Lesson, node: Node, at: Numbers) -> None:
         if passed.local:
             _step("Local derivative", passed.local)
     title = "Incoming gradient" if node.kind == "operation" else "Gradient"
-    _step(title, rules.with_value(gradient.latex(), at.gradient(node)))
+    _step(title, rules.with_value(gradient.latex(), at.gradients.get(node)))
     for passed in parts:
         to = written(passed.operand, "unicode")
         if passed.whole:
-            _step(f"Product, passed back to {to}", rules.with_value(passed.product, at.gradient(passed.operand)))
+            _step(f"Product, passed back to {to}", rules.with_value(passed.product, at.gradients.get(passed.operand)))
         else:
             _step(f"Product, added to the gradient of {to}", passed.product)
 
 
 def _values(lesson: Lesson, node: Node, at: Numbers) -> None:
-    heat(at.value(node), f"value of {written(node, 'unicode')}")
+    heat(at.values[node], f"value of {written(node, 'unicode')}")
 
 
 def _gradient(lesson: Lesson, node: Node, at: Numbers) -> None:
-    gradient = at.gradient(node)
+    gradient = at.gradients.get(node)
     if gradient is None:
         st.caption(
             f"{written(lesson.of, 'unicode')} does not depend on {written(node, 'unicode')}: there is no gradient."
@@ -108,7 +102,7 @@ def _chain(lesson: Lesson, node: Node, at: Numbers) -> None:
     except GraphError as error:
         st.caption(f"{error}.")
         return
-    st.latex(rules.with_value(line, at.gradient(node)))
+    st.latex(rules.with_value(line, at.gradients.get(node)))
     if edges:
         st.caption("Each factor is an edge of the graph, and is lit there.")
 

@@ -15,7 +15,7 @@ from graphgrad.drawing.view import drawn
 from graphgrad.graph import Node, ancestors
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lesson:
     """A graph, the scalar that is differentiated, and the compiled function of all values and all gradients."""
 

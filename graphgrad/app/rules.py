@@ -2,8 +2,10 @@ r"""The rule of a node in LaTeX: its formula, its local derivatives, the incomin
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import graphgrad as gg
 from graphgrad.app.lesson import Lesson
@@ -37,12 +39,20 @@ def derivative(of: Node, wrt: Node) -> str:
     return rf"\frac{{\partial {written(of, 'latex')}}}{{\partial {written(wrt, 'latex')}}}"
 
 
-def passed_back(lesson: Lesson, node: Node) -> list[Passed]:
+_deriving = threading.Lock()  # sessions share the graph, and its rules write nodes into it
+
+
+@lru_cache(maxsize=512)
+def passed_back(lesson: Lesson, node: Node) -> tuple[Passed, ...]:
     """The local derivative and the product for each operand that has a gradient."""
-    found: list[Passed] = []
     gradient = lesson.gradients.get(node)
     if gradient is None or node.kind != "operation":
-        return found
+        return ()
+    with _deriving:
+        return tuple(_passed(lesson, node, gradient))
+
+
+def _passed(lesson: Lesson, node: Node, gradient: Node) -> Iterator[Passed]:
     with lesson.graph.derivation():
         products = None if node.op.unfolds else node.op.vjp(gradient, node, *node.inputs)
     local = _local(node)
@@ -55,8 +65,7 @@ def passed_back(lesson: Lesson, node: Node) -> list[Passed]:
         shown = formula(product, "latex") if products is None else written(product, "latex")
         whole = len(lesson.used[operand]) == 1 and node.inputs.count(operand) == 1
         sign = "=" if whole else r"\mathrel{+}="
-        found.append(Passed(operand, local[position], f"{derivative(lesson.of, operand)} {sign} {shown}", whole))
-    return found
+        yield Passed(operand, local[position], f"{derivative(lesson.of, operand)} {sign} {shown}", whole)
 
 
 def _local(node: Node) -> list[str]:

@@ -12,6 +12,7 @@ import numpy as np
 from graphgrad.drawing.numbers import Array, elements, finite, norm, number, numbers, precision
 from graphgrad.drawing.style import NOT_COMPUTED
 
+MOST_LETTERS = 9  # of a text in its full size
 LONGEST_VECTOR = 3
 LARGEST_NUMBERED = (4, 3)
 LARGEST_HEATMAP = (12, 12)
@@ -24,6 +25,11 @@ class Cell:
     text: str
     alarm: bool = False
     heat: float | None = None
+
+    @property
+    def scale(self) -> float:
+        """How much smaller than others the text is written, so that it stays inside its cell."""
+        return min(1.0, MOST_LETTERS / max(len(self.text), 1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ User text enters here and nowhere else, as text of an XML tree (`_text`); the na
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,13 @@ Element = xml.Element
 HEAD, TAG, LINE, GLYPH = 26, 14, 15, 13  # heights of title, tag and value line, and width of the glyph's column
 COLUMN, SQUARE, LEAST = 48, 9, 76  # width of a number in a matrix, side of a cell without one, least width of a card
 GAP = 2  # around a panel of numbers, in which the card's colour is seen
+WIDTHS = (
+    (" .,:;|!'ijlI·", 0.29),
+    ("()[]{}ftr-⁽⁾₍₎⁰¹²³⁴⁵⁶⁷⁸⁹₀₁₂₃₄₅₆₇₈₉₊₋⁺⁻ᵀ′", 0.37),
+    ("MWmw@%⊙…", 0.95),
+)
+"""Letters that are narrower or wider than others, with their widths as multiples of the size."""
+BOLD = 1.06
 BLANK = "\u00a0"  # the text of a cell that shows only its colour: no tag in a label is ever empty
 
 
@@ -161,12 +169,23 @@ def _label(card: Card, sheet: _Sheet) -> str:
 
 
 def _width(card: Card, *, numbered: bool) -> int:
-    title = max(len(line) for line in card.title) * (7.0 if len(card.title) == 1 else 5.4) + 6
-    tags = 4.9 * (len(card.tag) + len(card.extent)) + 14
+    title = max(_reach(line) for line in card.title) * (13 if len(card.title) == 1 else 10.5) * BOLD + 6
+    tags = (_reach(card.tag) + _reach(card.extent)) * 9.5 + 14
     numbers = 0.0
     if numbered and card.form is not None and card.form.columns > 1:
         numbers = GLYPH + card.form.columns * (COLUMN if card.form.numbered else SQUARE)
     return round(max(LEAST, title, tags, numbers))
+
+
+def _reach(text: str) -> float:
+    """How wide a text is, as a multiple of its size, in the font's proportions."""
+    return sum(next((width for letters, width in WIDTHS if letter in letters), _other(letter)) for letter in text)
+
+
+def _other(letter: str) -> float:
+    if unicodedata.combining(letter):
+        return 0.0
+    return 1.05 if unicodedata.east_asian_width(letter) in "WF" else 0.74 if letter.isupper() else 0.6
 
 
 def _framed(parts: list[Element], sides: Sequence[Side], card: Card, theme: Theme) -> Element:
@@ -247,7 +266,7 @@ def _number(id: str, shown: Cell, side: Side, form: Grid, theme: Theme, width: i
     ground = theme["panel"] if shown.heat is None else mixed(theme, shown.heat)
     if shown.alarm:
         colour, ground = theme["alarm-ink"], theme["alarm"]
-    size = (9.5 if form.columns > 1 else 12) if form.numbered else 5
+    size = shown.scale * ((9.5 if form.columns > 1 else 12) if form.numbered else 5)
     text = _styled(shown.text, colour, size, italic=side == "backward", bold=shown.alarm)
     cell = _fixed(text, width, height, id)
     cell.set("BGCOLOR", ground)

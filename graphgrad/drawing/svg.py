@@ -91,6 +91,8 @@ def _fill(part: Element, cell: Cell, theme: Theme | None) -> None:
     text, ground = part.find(tag("text")), part.find(tag("polygon"))
     if text is not None:
         text.text = cell.text or BLANK
+        if cell.scale < 1:
+            text.set("font-size", f"{cell.scale * float(text.get('font-size', '12')):.2f}")
     if cell.alarm and text is not None and ground is not None:
         _coloured(ground, theme, lambda t: t["alarm"], "var(--gg-alarm)")
         _coloured(text, theme, lambda t: t["alarm-ink"], "var(--gg-alarm-ink)")

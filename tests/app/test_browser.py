@@ -122,8 +122,10 @@ def test_choose_step_and_edit(page):
     page.wait_for_timeout(400)
     table.click(position={"x": 30, "y": 52})
     page.wait_for_timeout(400)
-    page.keyboard.type("1.5", delay=60)
-    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")  # opens the cell
+    cell = page.locator("input.gdg-input")
+    cell.fill("1.5")
+    cell.press("Enter")
     sync_api.expect(page.locator("#n5-f0 text")).to_have_text("0.8", timeout=30_000)  # 1.5 · 0.4 + (−0.2)(−1)
     assert value(page, "n2-f0") == "1.5"
     assert page.locator("#n11.selected").count() == 1, "the choice outlives the edit"

@@ -34,7 +34,7 @@ def numbers(at, name, side="f"):
     """The numbers on the card of a node."""
     data = shown(at)
     (id,) = (id for id, words in data["words"].items() if words.splitlines()[0].split(" = ")[0] == name)
-    return [text for cell, (text, _, _) in data["cells"].items() if cell.startswith(f"{id}-{side}")]
+    return [text for cell, (text, *_) in data["cells"].items() if cell.startswith(f"{id}-{side}")]
 
 
 def choose(at, network, node=None):
@@ -54,7 +54,7 @@ def test_it_opens_on_the_lectures_network_already_computed(page):
     data = shown(page)
     assert [data["words"][id].partition(" ")[0] for id in data["forward"]] == ["A", "B", "C", "D", "E", "y", "l"]
     assert len(data["backward"]) == 12
-    assert all(text not in ("", "·") for text, _, _ in data["cells"].values())
+    assert all(text not in ("", "·") for text, *_ in data["cells"].values())
     assert numbers(page, "A") == ["0.4", "−0.92", "0.26"]
     assert numbers(page, "l", "b") == ["1"]
 
@@ -172,7 +172,7 @@ def test_numbers_that_overflow_are_shown_as_what_they_are(page, monkeypatch):
     assert not page.exception
     assert not page.error
     assert numbers(page, "A")[1] == "−∞"
-    assert [alarm for id, (text, alarm, _) in shown(page)["cells"].items() if text == "−∞"] == [True]
+    assert [alarm for id, (text, alarm, *_) in shown(page)["cells"].items() if text == "−∞"] == [True]
 
 
 @pytest.mark.parametrize("network", ["<script>alert(1)</script>", "../../etc/passwd", "x" * 10_000, ""])
