@@ -22,7 +22,7 @@ from graphgrad.graph import (
     Type,
 )
 from graphgrad.graph.notation import fill
-from graphgrad.ops import negative
+from graphgrad.ops import divide, negative, reciprocal, square
 from graphgrad.ops.batch import BatchReduce, BatchSpread
 from graphgrad.ops.convolution import Convolution
 from graphgrad.ops.elementwise import Elementwise, is_one
@@ -106,7 +106,12 @@ def _share(count: int, formula: Written) -> Written:
 
 def partial(sketch: Sketch, node: Node, position: int) -> Node | None:
     """∂node/∂operand for one operand of a scalar or elementwise operation, as a formula over names; None without."""
-    return _pulled(sketch, node, position, _apart(sketch, node), None)
+    inputs = _apart(sketch, node)
+    if node.op is reciprocal or (node.op is divide and position == 1):
+        with sketch.graph.derivation():  # -a/b², as on paper; the sweep has the quotient at hand and takes -y/b
+            above = inputs[0] if node.op is divide else 1.0
+            return sketch.simplified(negative(divide(above, square(inputs[-1]))))
+    return _pulled(sketch, node, position, inputs, None)
 
 
 def continued(sketch: Sketch, node: Node, position: int, gradient: Node | None) -> Node | None:
@@ -209,7 +214,8 @@ def on_paper(node: Node, opened: Container[Node] = ()) -> Written:
     latex, unicode = (juxtaposed(node, style, opened) for style in ("latex", "unicode"))
     if not node.inputs or (node.name is not None and node not in opened):
         return Written(latex, unicode, SUM if latex.startswith("-") else ATOM)
-    return Written(latex, unicode, node.op.notation(*(operand.type for operand in node.inputs)).binds)
+    binds = node.op.notation(*(operand.type for operand in node.inputs)).binds
+    return Written(latex, unicode, SUM if latex.startswith("-") else binds)
 
 
 def value_of(node: Node) -> float | None:

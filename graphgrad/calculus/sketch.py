@@ -218,7 +218,10 @@ def _juxtaposed(node: Node, style: Style, opened: Container[Node]) -> tuple[str,
     if node.op is multiply and _side_by_side(node, opened):
         parts = [enclosed(*_juxtaposed(operand, style, opened), PRODUCT, style) for operand in node.inputs]
         return _joined(parts, style), PRODUCT
-    notation = node.op.notation(*(operand.type for operand in node.inputs))
+    op = node.op
+    if isinstance(op, Reduce) and op.name == "sum" and len(op.axes(node.inputs[0].type)) == node.inputs[0].type.rank:
+        op = Reduce("sum")  # over all there is: Σ says it, whether or not the axes are kept
+    notation = op.notation(*(operand.type for operand in node.inputs))
     binds, asked = binding(notation, style, len(node.inputs))
     if isinstance(node.op, MatMul | Outer):  # a matrix product binds tighter than one by elements
         asked = tuple(

@@ -62,7 +62,16 @@ class _Builder:
     def step(self) -> None:
         v = self.vectors[-1]
         n = v.shape[0]
-        choices = [self.linear, self.activation, self.shifted, self.scaled, self.softmax, self.met, self.centred, self.matrix]
+        choices = [
+            self.linear,
+            self.activation,
+            self.shifted,
+            self.scaled,
+            self.softmax,
+            self.met,
+            self.centred,
+            self.matrix,
+        ]
         self.vectors.append(choices[self.random.integers(len(choices))](v, n))
 
     def linear(self, v: gg.Node, n: int) -> gg.Node:

@@ -63,4 +63,3 @@ def test_the_formula_of_one_weight_is_its_gradient_to_thirty_digits(batch):
                 assert any(reason in str(error) for reason in REASONS), error
                 continue
             close(float(number), expected, f"graph {seed}, names={names}: {formula.text()}")
-
