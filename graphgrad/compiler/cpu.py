@@ -159,8 +159,8 @@ class _Printer:
         shape = (*(["N"] if section.per_sample else []), *map(str, section.shape))
         return f"{section.name} = array_at(memory, {start}, ({', '.join(shape)}{',' * (len(shape) == 1)}))"
 
-    def _statements(self, depth: int, statements: list[Statement] | tuple[Statement, ...] | object) -> None:
-        for statement in statements:  # type: ignore[attr-defined]
+    def _statements(self, depth: int, statements: Sequence[Statement]) -> None:
+        for statement in statements:
             match statement:
                 case Comment(text):
                     for line in textwrap.wrap(_plain(text), WIDTH - 4 * depth - 2) or [""]:

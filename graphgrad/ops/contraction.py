@@ -21,6 +21,7 @@ from graphgrad.graph import (
     at,
     function,
 )
+from graphgrad.graph.formula import Reduction
 
 Reads = tuple[tuple[Index, ...], ...]
 Written = Callable[..., Notation] | Notation | None
@@ -54,7 +55,7 @@ class Contraction(Operation):
         return self.written(*types) if callable(self.written) else self.written
 
     def formula(self, *types: Type) -> Formula:
-        reduction = "sum" if self.over else None
+        reduction: Reduction | None = "sum" if self.over else None
         return Formula(self.axes, self.reads, self.over, reduction, within=self.within, chosen=self.chosen)
 
     def vjp(self, gradient: Node, output: Node, *inputs: Node) -> tuple[Node | NoGradient, ...]:

@@ -101,7 +101,7 @@ def _computed(
     ]
     extents = {axis: samples if axis is SAMPLES else axis.extent for axis in (*axes, *formula.over)}
     grid = {
-        axis: np.arange(extent).reshape([-1 if axis is other else 1 for other in extents])
+        axis: np.arange(extent or 0).reshape([-1 if axis is other else 1 for other in extents])
         for axis, extent in extents.items()
     }
     with np.errstate(all="ignore"):
@@ -111,8 +111,9 @@ def _computed(
             result = _conditional(formula, axes, reads, operands, grid)
         else:
             result = _general(op, formula, axes, reads, operands, grid)
-        shape = ((samples,) if out.per_sample else ()) + out.shape
-        return np.array(np.broadcast_to(result, shape), dtype, order="C")  # type: ignore[arg-type]
+        shape = ((samples or 0,) if out.per_sample else ()) + out.shape
+        value: Array = np.array(np.broadcast_to(result, shape), dtype=dtype, order="C")
+        return value
 
 
 def _product(
@@ -182,7 +183,7 @@ def _general(
         return value
     value = np.broadcast_to(value, np.broadcast_shapes(value.shape, [along.size for along in grid.values()]))
     if formula.reduction == "argmax":
-        return np.argmax(value.reshape(*value.shape[: len(axes)], -1), axis=-1)
+        return np.asarray(np.argmax(value.reshape(*value.shape[: len(axes)], -1), axis=-1))
     return np.asarray(_REDUCE[formula.reduction](value, axis=tuple(range(len(axes), len(grid)))))
 
 
