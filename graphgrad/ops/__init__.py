@@ -64,6 +64,7 @@ from graphgrad.ops.losses import (
     squared_error,
 )
 from graphgrad.ops.magnitude import abs_, ceil, floor, round_, sign, step
+from graphgrad.ops.norms import norm
 from graphgrad.ops.pad import pad
 from graphgrad.ops.pooling import (
     adaptive_avg_pool,
@@ -73,12 +74,14 @@ from graphgrad.ops.pooling import (
     global_max_pool,
     max_pool,
 )
+from graphgrad.ops.products import prod
 from graphgrad.ops.reductions import mean, sum_
 from graphgrad.ops.regularisers import elastic_net, l1, l2
 from graphgrad.ops.rows import embedding, one_hot
 from graphgrad.ops.shape import broadcast_to, expand_dims, flatten, permute, reshape, squeeze
 from graphgrad.ops.slices import concatenate, flip, slice_, split, stack
 from graphgrad.ops.softmax import log_softmax, logsumexp, softmax
+from graphgrad.ops.statistics import std, variance
 from graphgrad.ops.trigonometry import acos, acosh, asin, asinh, atan, atan2, atanh, cos, cosh, sin, sinh, tan
 from graphgrad.ops.upsampling import upsample
 
@@ -171,6 +174,7 @@ __all__ = [
     "multi_class_hinge",
     "multiply",
     "negative",
+    "norm",
     "not_equal",
     "one_hot",
     "outer",
@@ -178,6 +182,7 @@ __all__ = [
     "permute",
     "power",
     "prelu",
+    "prod",
     "reciprocal",
     "relu",
     "reshape",
@@ -199,6 +204,7 @@ __all__ = [
     "squared_error",
     "squeeze",
     "stack",
+    "std",
     "step",
     "subtract",
     "sum_",
@@ -206,5 +212,6 @@ __all__ = [
     "tanh",
     "transpose",
     "upsample",
+    "variance",
     "where",
 ]

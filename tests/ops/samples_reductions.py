@@ -1,4 +1,4 @@
-"""Samples of what takes one value out of many elements: extremes, softmax and its kin."""
+"""Samples of what takes one value out of many elements: extremes, softmax and its kin, products, spreads, norms."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import numpy as np
 
 import graphgrad as gg
 from graphgrad.graph import FUNCTIONS
+from graphgrad.ops import norms
 from graphgrad.ops.extremes import Picked, Placed
-from tests.ops.samples import LINE, sample
+from graphgrad.ops.products import Others
+from tests.ops.samples import APART, LINE, POSITIVE, binary, sample, unary
 
 
 def distinct(random, shape):
-    """Numbers that are well apart from one another, so that a small step changes no winner."""
-    return random.permutation(np.linspace(-2, 2, int(np.prod(shape)))).reshape(shape)
+    """Numbers that are well apart from one another, of either sign, so that a small step changes no winner."""
+    return random.permutation(np.linspace(-2, 2.11, int(np.prod(shape)))).reshape(shape)
 
 
 AXES = (None, 0, -1, (0, 2), [1])
@@ -110,3 +112,71 @@ for name, value in (("softmax", softmax), ("log_softmax", lambda z: z - np.log(n
     sample(name, FUNCTIONS[name], lambda z, one=name == "softmax": one + 0 * z, (1,), mixtures=["n"])
 over_axes("logsumexp", lambda a, axis=None, keepdims=False: np.log(np.sum(np.exp(a), axis=axis, keepdims=keepdims)))
 sample("logsumexp", gg.logsumexp, lambda a: a, ())
+
+# -- products, spreads, norms ----------------------------------------------------------------------------------------
+
+
+def with_zeros(random, shape):
+    """Numbers of which some are 0."""
+    return np.where(random.uniform(size=shape) < 0.2, 0.0, random.uniform(-2, 2, shape))
+
+
+def others(a, axis):
+    """The product of all others, by its definition."""
+    axes = tuple(np.atleast_1d(axis) % a.ndim)
+    result = np.ones_like(a)
+    for here in np.ndindex(a.shape):
+        for there in np.ndindex(a.shape):
+            if here != there and all(here[k] == there[k] for k in range(a.ndim) if k not in axes):
+                result[here] *= a[there]
+    return result
+
+
+over_axes("prod", np.prod)
+for shape in ((1,), (2,), (3,), (7,), (2, 2)):
+    sample("prod", gg.prod, np.prod, shape, domains=with_zeros, mixtures=["n"], tag="with zeros")
+sample("prod", gg.prod, lambda a: a, (), mixtures=["n"])
+for axis in ((0,), (1,), (0, 1)):
+    sample(
+        "others",
+        Others(axis=axis),
+        lambda a, axis=axis: others(a, axis),
+        (2, 3),
+        domains=with_zeros,
+        tag=f"axes {axis}",
+    )
+
+
+def variance(a, axis=None, keepdims=False, correction=1):
+    apart = a - np.mean(a, axis=axis, keepdims=True)
+    divisor = a.size // np.mean(a, axis=axis).size - correction
+    return np.sum(apart * apart, axis=axis, keepdims=keepdims) / divisor
+
+
+over_axes("variance", variance)
+over_axes("variance", variance, correction=0)
+over_axes("std", lambda a, **options: np.sqrt(variance(a, **options)))
+over_axes("std", lambda a, **options: np.sqrt(variance(a, **options)), correction=0.5)
+
+
+def size(a):
+    """|a|, as an analytic function on either side of 0."""
+    return a * np.sign(np.real(a))
+
+
+def norm(a, ord=2, axis=None, keepdims=False):
+    return np.sum(size(a) ** ord, axis=axis, keepdims=keepdims) ** (1 / ord)
+
+
+for order in (2, 1, 3, 1.5):
+    over_axes("norm", norm, domain=APART, ord=order)
+over_axes(
+    "norm",
+    lambda a, axis=None, keepdims=False, **order: np.max(np.abs(a), axis, keepdims=keepdims),
+    domain=distinct,
+    smooth=False,
+    ord="inf",
+)
+unary("inverse", lambda a: 1 / a, lambda a: 1 / a, APART, odd=False, kinks={0.0: (0.0, 0.0)}, call=norms.inverse)
+binary("share", lambda a, y: a / y, lambda a, y: a / y, LINE, POSITIVE, odd=False, call=norms._share)
+binary("scaled", lambda a, top: a / top, lambda a, top: a / top, POSITIVE, POSITIVE, odd=False, call=norms._scaled)
