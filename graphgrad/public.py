@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 
@@ -90,6 +90,23 @@ class Graph(_Graph):
         from graphgrad.calculus.check import check_gradients
 
         return check_gradients(self, {**(arrays or {}), **named}, of, rtol=rtol, atol=atol, most=most, seed=seed)
+
+    def evaluation(self) -> Self:
+        """The graph as it is used when it has been trained: with running statistics, and without dropout.
+
+        It is another graph of the same names, in which batch normalisation takes its running statistics and dropout is
+        the identity; gradients in it are those of the graph as used.
+
+        >>> import graphgrad as gg
+        >>> with gg.Graph() as g:
+        ...     x, step = gg.input("x", 2), gg.param("step")
+        ...     g.A = gg.dropout(x, step)
+        >>> print(g.evaluation())
+        A = x
+        """
+        from graphgrad.calculus.evaluation import evaluation
+
+        return evaluation(self)
 
     def draw(
         self,

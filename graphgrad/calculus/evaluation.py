@@ -41,18 +41,7 @@ def states(nodes: Iterable[Node]) -> dict[Node, Node]:
 
 
 def evaluation(graph: G) -> G:
-    """The graph as it is used when it has been trained: with running statistics, and without dropout.
-
-    It is another graph of the same names, in which batch normalisation takes its running statistics and dropout is the
-    identity; all else is as it was. Gradients in it are those of the graph as used.
-
-    >>> import graphgrad as gg
-    >>> with gg.Graph() as g:
-    ...     x, step = gg.input("x", 2), gg.param("step")
-    ...     g.A = gg.dropout(x, step)
-    >>> print(g.evaluation())
-    A = x
-    """
+    """The graph as it is used when it has been trained: with running statistics, and without dropout."""
     new = type(graph)(graph.title)
     made: dict[Node, Node] = {}
     for node in graph.nodes:

@@ -32,7 +32,22 @@ from graphgrad.ops.symbolic import sp
 LOOP_NAMES = "ijkmpqruvcd"
 RESERVED = frozenset(
     {*keyword.kwlist, *dir(builtins), *LOOP_NAMES, *FUNCTIONS.values()}
-    | {"N", "n", "memory", "real", "step", "call", "array_at", "njit", "np", "nan", "inf", "sqrt", "copysign", "results"}
+    | {
+        "N",
+        "n",
+        "memory",
+        "real",
+        "step",
+        "call",
+        "array_at",
+        "njit",
+        "np",
+        "nan",
+        "inf",
+        "sqrt",
+        "copysign",
+        "results",
+    }
 )
 IMPORTED = frozenset({*FUNCTIONS.values(), "sqrt", "copysign", "inf", "nan"})
 _START = {"sum": 0.0, "prod": 1.0, "argmax": 0.0, "max": float("-inf"), "min": float("inf")}
@@ -205,16 +220,21 @@ class _Lowering:
         if item.formula.reduction is None:
             lines.append(Let(name, value[0]))
         else:
-            lines.append(Let(name, literal(_START[item.formula.reduction], self.dtype)[0]))
-            self.functions.update({"inf"} if "inf" in lines[-1].text else ())
+            start = literal(_START[item.formula.reduction], self.dtype)[0]
+            lines.append(Let(name, start))
+            self.functions.update({"inf"} if "inf" in start else ())
             if item.formula.reduction == "argmax":
                 lines.append(Let(f"{name}_best", literal(float("-inf"), self.dtype)[0]))
                 self.functions.add("inf")
             body: list[Statement] = [Combine(name, item.formula.reduction, value[0], _in_order(over))]
-            for axis, own in reversed(list(zip(over, _own(item), strict=True))):
-                body = [Loop(axis.name, axis.extent, body)]
-                if item.formula.chosen is not None and item.formula.chosen.axis == own:
-                    body = [Let(axis.name, self._place(item, where, own)), *body[0].body]
+            picked = next(
+                (axis for axis, own in zip(over, _own(item), strict=True) if own == item.formula.picked), None
+            )
+            if picked is not None:
+                body = [Let(picked.name, self._place(item, where, picked)), *body]
+            for axis in reversed(over):
+                if axis is not picked:
+                    body = [Loop(axis.name, axis.extent, body)]
             lines.extend(body)
         if instruction in self.needed or instruction in self.kept:
             index = _names(axes)

@@ -9,7 +9,7 @@ from graphgrad.graph.errors import (
     ShapeError,
     TextError,
 )
-from graphgrad.graph.formula import ZERO, Axis, Formula, Index, at, axes_of
+from graphgrad.graph.formula import ZERO, Axis, Formula, Index, at, axes_of, stretched
 from graphgrad.graph.graph import Graph, ancestors, computed_from, current
 from graphgrad.graph.names import Name, name
 from graphgrad.graph.node import Leaf, Node, apply
@@ -74,5 +74,6 @@ __all__ = [
     "name",
     "number",
     "public",
+    "stretched",
     "written",
 ]

@@ -8,7 +8,7 @@ of the array, or between the multiples of a divisor, counts as a stated value.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -134,3 +134,10 @@ NAMES = "ijklmpqr"
 def axes_of(shape: tuple[int, ...], names: str = NAMES) -> tuple[Axis, ...]:
     """An axis for each extent of a shape, named i, j, k, ..."""
     return tuple(Axis(name, extent) for name, extent in zip(names, shape, strict=False))
+
+
+def stretched(axes: Sequence[Axis], shape: tuple[int, ...]) -> tuple[Index, ...]:
+    """Where an operand of this shape is read at these axes: at 0 along those over which its one element is repeated."""
+    return tuple(
+        ZERO if extent == 1 and axis.extent != 1 else at(axis)[0] for axis, extent in zip(axes, shape, strict=True)
+    )

@@ -131,6 +131,11 @@ class Graph:
         self._give(node, label)
         return node
 
+    def name_as(self, node: Node, label: Name) -> None:
+        """Give a node of the graph a name in all its three forms; raises NamingError where it is taken."""
+        self._claim(label)
+        self._give(node, label)
+
     def _constant(self, label: Name, value: object) -> Node:
         real = real_number(value)
         if real is None:
@@ -314,7 +319,7 @@ class Graph:
     def expansion(self, node: Node) -> Node | None:
         """The node in simpler operations, made once; None where its operation has a formula of its own."""
         if node not in self._expansions:
-            self._expansions[node] = node.op.expand(*node.inputs) if node.inputs else None
+            self._expansions[node] = node.op.expansion(node) if node.inputs else None
         return self._expansions[node]
 
     def is_derived(self, node: Node) -> bool:

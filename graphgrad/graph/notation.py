@@ -146,7 +146,7 @@ def in_python(template: str, count: int) -> tuple[int, tuple[int, ...]] | None:
             case ast.UnaryOp(operand=operand):
                 visit(operand, POWER)
                 return PRODUCT
-            case ast.Attribute(value=value):
+            case ast.Attribute(value=value) | ast.Subscript(value=value):
                 visit(value, ATOM)
             case ast.Call(args=arguments):
                 for argument in arguments:

@@ -65,6 +65,10 @@ class Operation:
         """The same value in simpler operations, or None where the operation has a formula of its own."""
         return None
 
+    def expansion(self, node: Node) -> Node | None:
+        """The expansion of a node that this operation made; some depend on more than the operands, such as its name."""
+        return self.expand(*node.inputs)
+
     @property
     def unfolds(self) -> bool:
         """Whether the gradient is that of the expansion, by the chain rule."""

@@ -36,9 +36,9 @@ from graphgrad.graph.place import TEXT, Place
 
 LONGEST_TEXT = 1_000_000  # characters
 LONGEST_LINE = 10_000
-MOST_LINES = 15_000
+MOST_LINES = 12_000
 MOST_WORDS = 100_000  # names and numbers
-MOST_NODES = 40_000  # with those of the gradients that the text asks for
+MOST_NODES = 30_000  # with those of the gradients that the text asks for
 LONGEST_NUMBER = 40
 DEEPEST = 100  # operations inside operations, brackets inside brackets
 DEEPEST_GROUP = 20

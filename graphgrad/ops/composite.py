@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from graphgrad.graph import Graph, Leaf, Misfit, Node, NoGradient, Notation, Operation, ShapeError, Type, function
@@ -44,6 +45,7 @@ class Composite(Operation):
     def unfolds(self) -> bool:
         return self.rule is None
 
+    @lru_cache(maxsize=1024)  # noqa: B019 - operations are few, and stay
     def infer(self, *types: Type) -> Type:
         scratch = Graph()
         operands = [scratch.add(Leaf("operand", "input", type), (), type, None) for type in types]

@@ -294,8 +294,9 @@ def is_one(node: Node) -> bool:
 
 def broadcast(types: tuple[Type, ...]) -> Type:
     """The common type by NumPy's rule of broadcasting, per sample if any of them is."""
+    shapes = {type.shape for type in types}
     try:
-        shape = np.broadcast_shapes(*(type.shape for type in types))
+        shape = np.broadcast_shapes(*shapes) if len(shapes) > 1 else shapes.pop()
     except ValueError:
         told = " and ".join(f"{{{position}}} is {type}" for position, type in enumerate(types))
         raise Misfit(f"{told}, which cannot be broadcast to one shape") from None

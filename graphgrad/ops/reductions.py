@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from graphgrad.graph import (
     PRODUCT,
     SUM,
-    ZERO,
     Axis,
     Formula,
     Misfit,
@@ -21,6 +20,7 @@ from graphgrad.graph import (
     axes_of,
     function,
     public,
+    stretched,
 )
 
 Axes = int | tuple[int, ...] | list[int] | None
@@ -123,18 +123,15 @@ class Broadcast(Operation):
         return Type(self.shape, a.per_sample)
 
     def notation(self, a: Type) -> Notation:
-        ones = r"\mathbf{1}"
+        text = f"broadcast_to({{0}}, shape={self.shape})"
         if a.rank == 0:
-            return Notation(rf"{{0}} \, {ones}", "{0} 𝟏", f"broadcast_to({{0}}, {self.shape})", PRODUCT, (PRODUCT,))
-        return function("broadcast", latex=r"\operatorname{broadcast}")
+            return Notation(r"{0} \, \mathbf{1}", "{0} 𝟏", text, PRODUCT, (PRODUCT,))
+        return Notation(r"\operatorname{broadcast}\left({0}\right)", "broadcast({0})", text)
 
     def formula(self, a: Type) -> Formula:
         every = axes_of(self.shape)
         own = [axis for k, axis in enumerate(every) if k not in self.axes]
-        read = tuple(
-            ZERO if extent == 1 and axis.extent != 1 else at(axis)[0] for extent, axis in zip(a.shape, own, strict=True)
-        )
-        return Formula(every, (read,))
+        return Formula(every, (stretched(own, a.shape),))
 
     def vjp(self, gradient: Node, output: Node, *inputs: Node) -> tuple[Node | NoGradient, ...]:
         return (sum_to(gradient, inputs[0].shape, self.axes),)

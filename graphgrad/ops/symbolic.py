@@ -81,6 +81,8 @@ def numeric(symbols: Sequence[Any], expression: Any) -> Callable[..., Array]:
         if len(arguments) == 1:
             only = arguments[0]
             return lambda values: function(only(values))
+        if part.func.__name__ == "hashed":
+            return lambda values: hashed(*(argument(values) for argument in arguments))
 
         def fold(values: Sequence[Array]) -> Array:
             result = arguments[0](values)
@@ -104,6 +106,33 @@ def _special(name: str) -> Callable[[Array], Array]:
         return np.asarray(getattr(importlib.import_module("scipy.special"), name)(x))
 
     return evaluate
+
+
+_FIRST, _SECOND = np.uint64(0x7FEB352D), np.uint64(0x846CA68B)
+_LOW, _8, _15, _16 = np.uint64(0xFFFFFFFF), np.uint64(8), np.uint64(15), np.uint64(16)
+_PART = np.float32(2**-24)
+
+
+def mixed(h: Any) -> Any:
+    """A permutation of the numbers of 32 bits in which each bit depends on all the others.
+
+    Source: Wellons, Prospecting for hash functions, 2018 (lowbias32).
+    """
+    h = ((h ^ (h >> _16)) * _FIRST) & _LOW
+    h = ((h ^ (h >> _15)) * _SECOND) & _LOW
+    return h ^ (h >> _16)
+
+
+def hashed(key: Any, step: Any, sample: Any, element: Any) -> Any:
+    """A number from 0 on and below 1, in parts of 2**-24, that is as if drawn anew for every four whole numbers.
+
+    For arrays as for the numbers of compiled code, which has these two functions as they stand.
+    """
+    h = mixed(np.uint64(key))
+    h = mixed(h ^ np.uint64(step))
+    h = mixed(h ^ np.uint64(sample))
+    h = mixed(h ^ np.uint64(element))
+    return np.float32(h >> _8) * _PART
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -151,6 +180,7 @@ _NUMPY: dict[str, Callable[..., Any]] = {
     "And": np.logical_and,
     "Or": np.logical_or,
     "Not": np.logical_not,
+    "hashed": hashed,
 }
 
 

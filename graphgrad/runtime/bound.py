@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from graphgrad.calculus.evaluation import states
 from graphgrad.calculus.gradient import sweep
 from graphgrad.compiler import cache
 from graphgrad.compiler.cpu import print_step
@@ -72,13 +73,20 @@ class BoundStep:
             raise GraphError(f"bind needs {what}")
         self.objective = _objective(function.outputs[0])
         gradients = sweep(self.objective)
-        needed = set(ancestors(self.objective))
+        order = ancestors(self.objective)
+        needed = set(order)
         self.inputs = tuple(node for node in graph.inputs if node in needed)
         own = tuple(node for node in graph.parameters if node in needed)
-        self._expected = expected(needed)
+        self._expected = expected(order)
         state = State(graph)
+        updates = states(order)
+        for parameter in trained:
+            if parameter in updates:
+                raise GraphError(
+                    f"{parameter.name} is a state that each step moves by its own rule: it cannot be trained as well, "
+                    "leave it out of wrt"
+                )
         with graph.derivation():
-            updates: dict[Node, Node] = {}
             for parameter in trained:
                 updates.update(optimizer.update(parameter, gradients[parameter], state))
         compiled = rewrite(program([self.objective], updates), function.rewrites)

@@ -6,6 +6,9 @@ import math
 
 import numpy as np
 from numba import config
+from numba.extending import register_jitable
+
+from graphgrad.ops import symbolic
 
 if config.DISABLE_JIT:
     from scipy.special import erf, erfc
@@ -38,9 +41,11 @@ else:
         tan,
     )
 
-    from graphgrad.runtime.vectorised import exp, expm1, log, log1p, tanh
+    from graphgrad.runtime.vectorised import exp, expm1, log, log1p, tanh  # type: ignore[assignment]
 
 floor, ceil, rint = np.floor, np.ceil, np.rint  # those of math give integers, which hold no NaN
+register_jitable(symbolic.mixed)
+hashed = register_jitable(symbolic.hashed)
 inf, nan = math.inf, math.nan
 
 __all__ = [
@@ -61,6 +66,7 @@ __all__ = [
     "expm1",
     "fabs",
     "floor",
+    "hashed",
     "inf",
     "log",
     "log1p",

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.calculus.evaluation import states
 from graphgrad.graph import Graph, GraphError, Node, NotFiniteWarning, ancestors
 from graphgrad.graph.data import Array, bind
 from graphgrad.graph.domain import check, expected
@@ -57,8 +58,10 @@ def fit(
 
     data        the arrays of all inputs by identifier, with the samples as their leading axis.
     optimizer   SGD(0.1) where none is given.
-    params      where to begin; Glorot's uniform distribution from the seed where not given. Never changed.
-    wrt         the parameters to train; all of them where not given.
+    params      where to begin: arrays, or rules such as gg.He(); by `gg.initial` from the seed where not given. Never
+                changed.
+    wrt         the parameters to train; where not given all of them, but for states that a step moves by itself (running
+                statistics, the step of a dropout).
     epochs      how often all samples are used; batch_size samples at a time, all at once where not given.
     patience    stop when the loss of an epoch has not fallen by more than min_delta for so many epochs.
     callback    called after each epoch with its number, its loss and the parameters; stops where it returns True.
@@ -81,9 +84,11 @@ def fit(
     if epochs < 0 or (batch_size is not None and batch_size < 1):
         raise GraphError(f"epochs is {epochs} and batch_size {batch_size}: there are at least 0 epochs, of at least 1 sample")
     parameters = [node for node in graph.parameters if node in needed]
-    start = {**initial(graph, seed), **(params or {})} if parameters else dict(params or {})
+    start = initial(graph, seed, params)
     used = {node.op.name for node in parameters}
-    step: BoundStep = compile(graph, [target], wrt=parameters if wrt is None else wrt, dtype=dtype).bind(
+    moved = states(ancestors(target))
+    trained = [node for node in parameters if node not in moved] if wrt is None else wrt
+    step: BoundStep = compile(graph, [target], wrt=trained, dtype=dtype).bind(
         optimizer=optimizer or SGD(0.1), **{name: array for name, array in start.items() if name in used}
     )
     arrays, samples, _ = bind(step.inputs, {k: v for k, v in data.items() if k in graph}, dtype)

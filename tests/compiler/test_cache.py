@@ -74,7 +74,9 @@ def test_a_folder_that_others_can_write_is_refused(home):
 def test_a_damaged_entry_is_rebuilt(home, damage):
     def value():
         program = PROGRAM.replace("gg.sigmoid", "gg.tanh")
-        return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()[0]
+        return subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        ).stdout.split()[0]
 
     first = value()
     (file,) = home.rglob(damage)

@@ -44,7 +44,9 @@ def test_without_rewrites_the_formulas_are_computed_as_they_are_written():
 
 
 @pytest.mark.parametrize("target", ["numpy", "cpu"])
-@pytest.mark.parametrize(("z", "t", "loss", "slope"), [(800, 0, 800, 1), (-800, 1, 800, -1), (800, 1, 0, 0), (-800, 0, 0, 0)])
+@pytest.mark.parametrize(
+    ("z", "t", "loss", "slope"), [(800, 0, 800, 1), (-800, 1, 800, -1), (800, 1, 0, 0), (-800, 0, 0, 0)]
+)
 def test_a_saturated_sigmoid_has_the_exact_loss_and_slope(target, z, t, loss, slope):
     r = gg.compile(neuron(), "l", wrt="z", target=target)(z=float(z), t=float(t))
     assert r["l"] == loss

@@ -259,9 +259,9 @@ def node(**changes):
         ('{"format": "onnx"}', 'net.json is no graph: a graph in JSON has "format": "graphgrad"'),
         (document(version=2), "net.json is of version 2, and version 1 is read here"),
         (document(version="1" * 1000), "net.json is of version '111"),
-        (document(title=3), 'net.json has no "title" of one line with a list of at most 15,000 "nodes"'),
-        (document(nodes={}), 'net.json has no "title" of one line with a list of at most 15,000 "nodes"'),
-        (document(nodes=[{}] * 15_001), 'net.json has no "title" of one line with a list of at most 15,000 "nodes"'),
+        (document(title=3), 'net.json has no "title" of one line with a list of at most 12,000 "nodes"'),
+        (document(nodes={}), 'net.json has no "title" of one line with a list of at most 12,000 "nodes"'),
+        (document(nodes=[{}] * 12_001), 'net.json has no "title" of one line with a list of at most 12,000 "nodes"'),
         (
             document(nodes=[3]),
             "net.json, node 0: a node has name and expression, and may have name, expression, tex, group,",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import zlib
+
 import mpmath as mp
 import numpy as np
 
 import graphgrad as gg
 from graphgrad.ops.classes import ClassWeights, LabelTargets, _share_of_log, log_probability, over_probability
+from graphgrad.ops.noise import Drop
+from graphgrad.ops.normalisation import Standardise
 from tests.ops.samples import APART, CHANCE, LINE, POSITIVE, away, between, binary, sample, unary
 from tests.ops.samples_reductions import distinct
 
@@ -295,3 +299,158 @@ for ratio in (0.5, 0.2):
 sample(
     "elastic_net", gg.elastic_net, lambda w: np.sum(np.abs(w) + w * w) / 2, (3,), domains=APART, smooth=False, tag="one"
 )
+
+# -- normalisation ---------------------------------------------------------------------------------------------------
+
+
+def standard(x, axes, eps=1e-5):
+    apart = x - x.mean(axis=axes, keepdims=True)
+    return apart / np.sqrt((apart * apart).mean(axis=axes, keepdims=True) + eps)
+
+
+def along(a, rank, axis=0):
+    """A number for each channel, along the first axis of a sample (or the second of a batch)."""
+    return np.reshape(a, [-1 if k == axis else 1 for k in range(rank)])
+
+
+def affine(x, scale, shift, axis=0):
+    return x * along(scale, x.ndim, axis) + along(shift, x.ndim, axis)
+
+
+for axes in ((0,), (1, 2)):
+    sample(
+        "standardise",
+        lambda x, axes=axes: Standardise(axes, 0.1)(x),
+        lambda x, axes=axes: standard(x, axes, 0.1),
+        (2, 3, 2),
+        tag=f"axes {axes}",
+    )
+for shape, axes in (((), (0,)), ((3,), (0,)), ((2, 3), (0, 2))):
+    sample(
+        "batch_norm",
+        lambda x: gg.batch_norm(x, eps=0.01),
+        lambda x, axes=axes: standard(x, axes, 0.01),
+        shape,
+        mixtures=["n"],
+        whole=True,
+    )
+for training in (True, False):
+    sample(
+        "batch_norm",
+        lambda x, m, v, g, b, training=training: gg.batch_norm(x, m, v, g, b, training=training),
+        lambda x, m, v, g, b, training=training: affine(
+            standard(x, (0, 2)) if training else (x - along(m, 3, 1)) / np.sqrt(along(v, 3, 1) + 1e-5), g, b, axis=1
+        ),
+        (2, 3),
+        *[(2,)] * 4,
+        mixtures=["n1111"],
+        domains=(LINE, LINE, POSITIVE, LINE, LINE),
+        whole=True,
+        tag="training" if training else "in use",
+    )
+for axis, mixture in ((-1, "n11"), (0, "111")):
+    shape = (2, 3)[axis:]
+    sample(
+        "layer_norm",
+        lambda x, g, b, axis=axis: gg.layer_norm(x, g, b, axis=axis, eps=0.01),
+        lambda x, g, b, axis=axis: standard(x, tuple(range(axis % 2, 2)), 0.01) * g + b,
+        (2, 3),
+        shape,
+        shape,
+        mixtures=[mixture],
+        tag=f"axis {axis}",
+    )
+sample("layer_norm", gg.layer_norm, lambda x: standard(x, 0), (4,))
+sample("instance_norm", lambda x: gg.instance_norm(x, eps=0.1), lambda x: standard(x, (1, 2), 0.1), (2, 2, 3))
+sample(
+    "instance_norm",
+    gg.instance_norm,
+    lambda x, g, b: affine(standard(x, 1), g, b),
+    (2, 3),
+    (2,),
+    (2,),
+    mixtures=["n11"],
+    tag="affine",
+)
+
+
+def by_groups(x, groups, eps=1e-5):
+    apart = x.reshape(groups, -1)
+    return standard(apart, 1, eps).reshape(x.shape)
+
+
+for groups, shape in ((2, (4, 3)), (1, (2, 2)), (3, (6,))):
+    sample(
+        "group_norm",
+        lambda x, groups=groups: gg.group_norm(x, groups, eps=0.1),
+        lambda x, groups=groups: by_groups(x, groups, 0.1),
+        shape,
+        tag=f"{groups} groups",
+    )
+sample(
+    "group_norm",
+    lambda x, g, b: gg.group_norm(x, 2, g, b),
+    lambda x, g, b: affine(by_groups(x, 2), g, b),
+    (4, 2, 1),
+    (4,),
+    (4,),
+    mixtures=["n11"],
+    tag="affine",
+)
+
+# -- noise -----------------------------------------------------------------------------------------------------------
+
+
+def drawn(salt, step, sample, element):
+    """The hash of dropout in whole numbers of Python."""
+    h = 0
+    for count, part in enumerate((salt, step, sample, element)):
+        h = (h ^ part) if count else part
+        h = ((h ^ (h >> 16)) * 0x7FEB352D) % 2**32
+        h = ((h ^ (h >> 15)) * 0x846CA68B) % 2**32
+        h ^= h >> 16
+    return (h >> 8) / 2**24
+
+
+def dropped(salt, kept, step, a, each):
+    """`a` after dropout, of one sample or, with `each`, of a batch."""
+    kept = round(kept * 2**24) / 2**24
+    mask = np.array(
+        [
+            [drawn(salt, int(step.real), n, k) < kept for k in range(a[0].size if each else a.size)]
+            for n in range(len(a) if each else 1)
+        ]
+    )
+    return np.where(mask.reshape(a.shape), a / kept, 0)
+
+
+def counted(random, shape):
+    """The number of a step, and a half, which a small step leaves where it is."""
+    return np.full(shape, 7.5)
+
+
+for shape, each in (((2, 3), True), ((), True), ((4,), False)):
+    sample(
+        "drop",
+        lambda a, step, each=each: Drop(round(0.7 * 2**24) / 2**24, 1234, each)(a, step),
+        lambda a, step, each=each: dropped(1234, 0.7, step, a, each),
+        shape,
+        (),
+        mixtures=["n1" if each else "11"],
+        domains=(LINE, counted),
+        whole=True,
+    )
+for rate, seed, name in ((0.5, 0, "half"), (0.2, 3, "fifth"), (0.0, 1, "none")):
+    sample(
+        "dropout",
+        lambda a, step, rate=rate, seed=seed, name=name: a.graph.define(name, gg.dropout(a, step, rate=rate, seed=seed)),
+        lambda a, step, rate=rate, seed=seed, name=name: dropped(
+            zlib.crc32(f"{seed} {name}".encode()) % 2**24, 1 - rate, step, a, True
+        ),
+        (3, 2),
+        (),
+        mixtures=["n1"],
+        domains=(LINE, counted),
+        whole=True,
+        tag=name,
+    )

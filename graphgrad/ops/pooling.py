@@ -1,0 +1,358 @@
+"""Pooling: the largest or the mean of each window that slides over an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from graphgrad.graph import (
+    Axis,
+    Formula,
+    GraphError,
+    Index,
+    Misfit,
+    Node,
+    NoGradient,
+    Notation,
+    Operand,
+    Operation,
+    Type,
+    at,
+    axes_of,
+    function,
+    public,
+    written,
+)
+from graphgrad.graph.node import constant_in
+from graphgrad.ops.contraction import Contraction
+from graphgrad.ops.extremes import max_
+from graphgrad.ops.reductions import Broadcast, mean
+from graphgrad.ops.resample import Resample, Rows
+from graphgrad.ops.shape import checked_node
+from graphgrad.ops.windows import OFFSETS, POSITIONS, Slide, Whole, each, options, slides, whole, wholes
+
+CHANNELS = "cdefg"
+EXTREME = float("-inf")
+
+
+@dataclass(frozen=True)
+class Pooling(Operation):
+    """Windows over the last axes of an image; an int as kernel is for all axes but the first."""
+
+    kernel: Whole
+    stride: Whole | None = None
+    padding: Whole = 0
+    dilation: Whole = 1
+    ceil_mode: bool = False
+
+    def slides(self, x: Type) -> tuple[Slide, ...]:
+        """The windows along the axes that are pooled."""
+        count = len(self.kernel) if isinstance(self.kernel, tuple) else x.rank - 1
+        if not 1 <= count <= min(x.rank, len(POSITIONS)) or x.rank - count > len(CHANNELS):
+            raise Misfit(
+                f"{{0}} is {x}; pooling takes channels along 1 to 3 axes, such as 3x28x28, or a kernel for the last axes"
+            )
+        reach = each("kernel", self.kernel, count, 1)
+        stride = reach if self.stride is None else self.stride
+        found = slides(x.shape, reach, stride, self.padding, self.dilation)
+        for slide in found:
+            if slide.before > slide.span // 2:
+                raise Misfit(f"padding is {slide.before}, and can be half of a window's {slide.span} elements at most")
+        return found
+
+    def counts(self, x: Type) -> tuple[int, ...]:
+        """How many windows there are along each axis that is pooled."""
+        return tuple(slide.count_beyond if self.ceil_mode else slide.count for slide in self.slides(x))
+
+    def infer(self, x: Type) -> Type:
+        counts = self.counts(x)
+        return Type((*x.shape[: x.rank - len(counts)], *counts), x.per_sample)
+
+    def options(self) -> str:
+        shown = options(
+            stride=(self.stride, None),
+            padding=(self.padding, 0),
+            dilation=(self.dilation, 1),
+            ceil_mode=(self.ceil_mode, False),
+        )
+        return f"kernel={self.kernel}" + f", {shown}" * bool(shown)
+
+    def notation(self, x: Type) -> Notation:
+        return function(self.name, options=self.options())
+
+    def loops(self, x: Type) -> tuple[tuple[Axis, ...], tuple[Axis, ...], tuple[Index, ...]]:
+        """The axes of the result, those inside of a window, and where the operand is read."""
+        found = self.slides(x)
+        channels = axes_of(x.shape[: x.rank - len(found)], CHANNELS)
+        positions = axes_of(self.counts(x), POSITIONS)
+        offsets = axes_of(tuple(slide.reach for slide in found), OFFSETS)
+        under = (slide.index(i, p) for slide, i, p in zip(found, positions, offsets, strict=True))
+        return channels + positions, offsets, (*at(*channels), *under)
+
+
+@dataclass(frozen=True)
+class MaxPool(Pooling):
+    """The largest element of each window; outside of the operand there is none."""
+
+    name = "max_pool"
+
+    def formula(self, x: Type) -> Formula:
+        axes, over, read = self.loops(x)
+        return Formula(axes, (read,), over, "max", outside=EXTREME)
+
+    def vjp(self, gradient: Node, output: Node, *inputs: Node) -> tuple[Node | NoGradient, ...]:
+        (x,) = inputs
+        axes, over, read = self.loops(x.type)
+        position = Index(tuple((axis, prod(a.extent or 1 for a in over[k + 1 :])) for k, axis in enumerate(over)))
+        winners = Winner(self.kernel, self.stride, self.padding, self.dilation, self.ceil_mode)(x)
+        taken = Contraction("max_pool", axes, over, (read, at(*axes)), chosen=position)
+        return (taken.gradient(0, gradient, (x, winners)),)
+
+
+@dataclass(frozen=True)
+class Winner(Pooling):
+    """Where in each window its largest element stands: the first of equal ones, counted in order."""
+
+    name = "max_pool_winner"
+
+    def formula(self, x: Type) -> Formula:
+        axes, over, read = self.loops(x)
+        return Formula(axes, (read,), over, "argmax", outside=EXTREME)
+
+    def vjp(self, gradient: Node, output: Node, *inputs: Node) -> tuple[Node | NoGradient, ...]:
+        return (NoGradient("the winner is a position, which jumps from one whole number to another"),)
+
+
+@dataclass(frozen=True)
+class AvgPool(Pooling):
+    """The mean of each window, as a sum and the number of elements that it is divided by."""
+
+    count_include_pad: bool = True
+    name = "avg_pool"
+    unfolds = True
+
+    def options(self) -> str:
+        return super().options() + ", count_include_pad=False" * (not self.count_include_pad)
+
+    def expand(self, *inputs: Node) -> Node:
+        (x,) = inputs
+        found = self.slides(x.type)
+        with x.graph.derivation():
+            axes, over, read = self.loops(x.type)
+            total = Contraction("window_sum", axes, over, (read,))(x)
+            padded = not self.count_include_pad and any(slide.before for slide in found)
+            if not self.ceil_mode and not padded:
+                return total * (1 / prod(slide.reach for slide in found))
+            return total / self._sizes(x, axes[-len(found) :], over)
+
+    def _sizes(self, x: Node, positions: tuple[Axis, ...], over: tuple[Axis, ...]) -> Node:
+        """How many elements each window counts: of the operand, or of it and its padding, but none beyond."""
+        found, own = self.slides(x.type), self.count_include_pad
+        shape = tuple(s.extent + (s.before + s.after) * own for s in found)
+        ones = Broadcast(shape, tuple(range(len(shape))))(constant_in(x.graph, 1.0, self.name))
+        slid = (Slide(s.extent, s.reach, s.stride, s.dilation, 0 if own else s.before) for s in found)
+        under = tuple(slide.index(i, p) for slide, i, p in zip(slid, positions, over, strict=True))
+        return Contraction("window_size", positions, over, (under,))(ones)
+
+
+@dataclass(frozen=True)
+class AdaptivePool(Operation):
+    """Windows of nearly equal extent, as many as are asked for: window i is from ⌊i S / O⌋ to ⌈(i + 1) S / O⌉."""
+
+    name: str
+    size: int | tuple[int | None, ...]
+    unfolds = True
+
+    def sizes(self, x: Type) -> tuple[int, ...]:
+        """How many windows along each axis that is pooled."""
+        count = len(self.size) if isinstance(self.size, tuple) else x.rank - 1
+        if not 1 <= count <= min(x.rank, len(POSITIONS)) or x.rank - count > len(CHANNELS):
+            raise Misfit(f"{{0}} is {x}; pooling takes channels along 1 to 3 axes, such as 3x28x28")
+        given = self.size if isinstance(self.size, tuple) else (self.size,) * count
+        kept = zip(given, x.shape[x.rank - count :], strict=True)
+        return each("size", tuple(extent if size is None else size for size, extent in kept), count, 1)
+
+    def infer(self, x: Type) -> Type:
+        sizes = self.sizes(x)
+        return Type((*x.shape[: x.rank - len(sizes)], *sizes), x.per_sample)
+
+    def options(self) -> str:
+        return f"size={self.size}"
+
+    def notation(self, x: Type) -> Notation:
+        return function(self.name, options=self.options())
+
+    def expand(self, *inputs: Node) -> Node:
+        (x,) = inputs
+        sizes = self.sizes(x.type)
+        along = tuple(zip(x.shape[x.type.rank - len(sizes) :], sizes, strict=True))
+        with x.graph.derivation():
+            if all(extent % size == 0 for extent, size in along):
+                kernel = tuple(extent // size for extent, size in along)
+                return MaxPool(kernel)(x) if self.name == "adaptive_max_pool" else AvgPool(kernel)(x)
+            kept = (None,) * (x.type.rank - len(sizes))
+            if self.name == "adaptive_avg_pool":
+                return Resample((*kept, *(_means(*pair) for pair in along)), "bin_means")(x)
+            windows = [_windows(*pair) for pair in along]
+            laid = tuple(
+                Rows(n, tuple((k,) for places in each for k in places))
+                for (n, _), each in zip(along, windows, strict=True)
+            )
+            return MaxPool(tuple(len(each[0]) for each in windows))(Resample((*kept, *laid), "bins")(x))
+
+
+def _bins(extent: int, size: int) -> list[range]:
+    return [range(i * extent // size, -(-(i + 1) * extent // size)) for i in range(size)]
+
+
+def _means(extent: int, size: int) -> Rows:
+    """The matrix that takes the mean of each bin."""
+    bins = _bins(extent, size)
+    width = max(map(len, bins))
+    places = tuple((*each, *(-1,) * (width - len(each))) for each in bins)
+    return Rows(extent, places, tuple((1.0 / len(each),) * width for each in bins))
+
+
+def _windows(extent: int, size: int) -> list[tuple[int, ...]]:
+    """The places of each bin, made of one extent by repeating the last, which never wins over itself."""
+    bins = _bins(extent, size)
+    width = max(map(len, bins))
+    return [(*each, *(each[-1],) * (width - len(each))) for each in bins]
+
+
+@public
+def max_pool(
+    x: Operand,
+    kernel: Whole,
+    stride: Whole | None = None,
+    padding: Whole = 0,
+    dilation: Whole = 1,
+    ceil_mode: bool = False,
+) -> Node:
+    """The largest element of each window: yᵢ = maxₚ x[s·i + d·p - padding], and -∞ outside of the array.
+
+    Of equal elements the first, and NaN before all, takes the whole gradient; where it stands is a node of its own.
+    kernel is the extent of a window along all axes but the first, or a tuple for the last axes, as many as it has;
+    stride is the kernel's if left out. With ceil_mode, windows may reach beyond the padding if they begin before it.
+    Shapes: x (C, *S), y (C, *O) with O = ⌊(S + 2 padding - d(R - 1) - 1) / s⌋ + 1, or ⌈⌉.
+
+    Raises ShapeError where no window fits, or the padding is more than half of one.
+    Source: Ranzato et al., 2007; PyTorch's `max_pool2d`.
+
+    >>> import graphgrad as gg
+    >>> with gg.Graph() as g:
+    ...     x = gg.input("x", 1, 4)
+    ...     g.A = gg.max_pool(x, 2)
+    >>> r = gg.compile(g, "A", target="numpy")(x=[[1.0, 3.0, 2.0, 2.0]])
+    >>> r["A"].tolist()
+    [[3.0, 2.0]]
+    """
+    return MaxPool(*_options("max_pool", kernel, stride, padding, ceil_mode, dilation))(x)
+
+
+@public
+def avg_pool(
+    x: Operand,
+    kernel: Whole,
+    stride: Whole | None = None,
+    padding: Whole = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Node:
+    """The mean of each window: yᵢ = (1/m) Σₚ x[s·i + p - padding], with 0 outside of the array.
+
+    m counts the elements of the window with those of the padding, or without (count_include_pad=False), and never those
+    beyond it, which ceil_mode may reach. All else is as in `max_pool`. Source: PyTorch's `avg_pool2d` (ONNX's
+    `AveragePool` has count_include_pad off by default).
+
+    >>> import graphgrad as gg
+    >>> with gg.Graph() as g:
+    ...     x = gg.input("x", 1, 4)
+    ...     g.A = gg.avg_pool(x, 2)
+    >>> gg.compile(g, "A", target="numpy")(x=[[1.0, 3.0, 2.0, 2.0]])["A"].tolist()
+    [[2.0, 2.0]]
+    """
+    given = _options("avg_pool", kernel, stride, padding, ceil_mode, 1)
+    return AvgPool(*given, bool(count_include_pad))(x)
+
+
+@public
+def adaptive_max_pool(x: Operand, size: int | tuple[int | None, ...]) -> Node:
+    """The largest element of each of `size` windows along every axis but the first; window i is ⌊i S/O⌋ to ⌈(i+1) S/O⌉.
+
+    size is one number, or one for each of the last axes, None to leave an axis as it is. The first of equal elements
+    takes the gradient. Source: PyTorch's `adaptive_max_pool2d`.
+
+    >>> import graphgrad as gg
+    >>> with gg.Graph() as g:
+    ...     x = gg.input("x", 3, 5, 7)
+    ...     g.A = gg.adaptive_max_pool(x, (2, 3))
+    >>> g.A.shape
+    (3, 2, 3)
+    """
+    return AdaptivePool("adaptive_max_pool", _size("adaptive_max_pool", size))(x)
+
+
+@public
+def adaptive_avg_pool(x: Operand, size: int | tuple[int | None, ...]) -> Node:
+    """The mean of each of `size` windows along every axis but the first; all else as in `adaptive_max_pool`.
+
+    >>> import graphgrad as gg
+    >>> with gg.Graph() as g:
+    ...     x = gg.input("x", 1, 3)
+    ...     g.A = gg.adaptive_avg_pool(x, 2)
+    >>> gg.compile(g, "A", target="numpy")(x=[[1.0, 3.0, 5.0]])["A"].tolist()
+    [[2.0, 4.0]]
+    """
+    return AdaptivePool("adaptive_avg_pool", _size("adaptive_avg_pool", size))(x)
+
+
+@public
+def global_max_pool(x: Node) -> Node:
+    """The largest element of each channel: the `max` over all axes but the first. Shapes: x (C, *S), y (C,).
+
+    >>> import graphgrad as gg
+    >>> with gg.Graph() as g:
+    ...     x = gg.input("x", 3, 8, 8)
+    ...     g.A = gg.global_max_pool(x)
+    >>> g.A.shape
+    (3,)
+    """
+    return max_(x, _all_but_the_first(x, "global_max_pool"))
+
+
+@public
+def global_avg_pool(x: Node) -> Node:
+    """The mean of each channel: over all axes but the first. Shapes: x (C, *S), y (C,).
+
+    Source: Lin et al., Network in network, 2014.
+
+    >>> import graphgrad as gg
+    >>> with gg.Graph() as g:
+    ...     x = gg.input("x", 3, 8, 8)
+    ...     g.A = gg.global_avg_pool(x)
+    >>> g.A.shape
+    (3,)
+    """
+    return mean(x, _all_but_the_first(x, "global_avg_pool"))
+
+
+def _all_but_the_first(x: Node, who: str) -> tuple[int, ...]:
+    if (rank := checked_node(x, who).type.rank) < 2:
+        raise GraphError(f"{who}: {written(x)} is {x.type}; it takes channels along one axis or more, such as 3x28x28")
+    return tuple(range(1, rank))
+
+
+def _options(
+    who: str, kernel: Whole, stride: Whole | None, padding: Whole, ceil_mode: bool, dilation: Whole
+) -> tuple[Whole, Whole | None, Whole, Whole, bool]:
+    reach = wholes(who, "kernel", kernel)
+    steps = None if stride is None else wholes(who, "stride", stride)
+    return reach, steps, wholes(who, "padding", padding), wholes(who, "dilation", dilation), bool(ceil_mode)
+
+
+def _size(who: str, size: Any) -> int | tuple[int | None, ...]:
+    if isinstance(size, tuple | list):
+        return tuple(None if one is None else whole(who, "size", one) for one in size)
+    return whole(who, "size", size)
