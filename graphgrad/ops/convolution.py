@@ -7,7 +7,7 @@ written with a star, `x ⋆ w`; the asterisk of the textbooks, `x * w`, would be
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from graphgrad.graph import (
     POWER,
@@ -299,11 +299,13 @@ def locally_connected(x: Operand, w: Operand, stride: Whole = 1, padding: Paddin
     >>> g.A.shape, g.count_params()
     ((1, 150), 450)
     """
-    return LocalConnection(*_options("locally_connected", stride, padding, dilation))(x, w)
+    return LocalConnection(*_options("locally_connected", stride, padding, dilation)[:3])(x, w)
 
 
-def _options(who: str, stride: Whole, padding: Padding, dilation: Whole, *groups: int) -> tuple[Any, ...]:
+def _options(
+    who: str, stride: Whole, padding: Padding, dilation: Whole, groups: int = 1
+) -> tuple[Whole, Padding, Whole, int]:
     """The options as whole numbers."""
     pads = padding if isinstance(padding, str) else wholes(who, "padding", padding)
-    checked = wholes(who, "stride", stride), pads, wholes(who, "dilation", dilation)
-    return (*checked, *(whole(who, "groups", group) for group in groups))
+    steps, apart = wholes(who, "stride", stride), wholes(who, "dilation", dilation)
+    return steps, pads, apart, whole(who, "groups", groups)

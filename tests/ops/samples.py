@@ -294,5 +294,6 @@ sample(
 sample("l2", gg.l2, lambda v, w: np.sum(v * v) + np.sum(w * w), (3,), (2, 2), mixtures=["11", "n1"])
 
 import tests.ops.samples_elementwise  # noqa: E402
+import tests.ops.samples_indexed  # noqa: E402
 import tests.ops.samples_learning  # noqa: E402
 import tests.ops.samples_reductions  # noqa: E402, F401
