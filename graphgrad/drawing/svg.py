@@ -148,15 +148,12 @@ def _unlinked(part: Element) -> None:
         return
     part.remove(link)
     part.extend(list(link))
-    id = part.get("id", "").removeprefix("a_")
-    if "-" not in id:  # the link around a whole card or edge, made by its tooltip
-        del part.attrib["id"]
+    id = part.attrib.pop("id").removeprefix("a_")
+    box, text = part.find(tag("polygon")), part.find(tag("text"))
+    if "-" not in id or box is None or text is None:  # the link around a whole card or edge, made by its tooltip
         return
     part.set("id", id)
     part.set("class", "cell")
-    box, text = part.find(tag("polygon")), part.find(tag("text"))
-    if box is None or text is None:
-        return
     across = [float(point.partition(",")[0]) for point in box.get("points", "").split()]
     left, right = min(across), max(across)
     last = id.rpartition("-")[2]

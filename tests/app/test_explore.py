@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 import graphgrad as gg
 from graphgrad.app import explore
 from graphgrad.app.presets import CHAIN, LECTURE, NEURON, PRESETS
+from graphgrad.drawing.numbers import number
 from graphgrad.graph import DataError
 
 APP = Path(__file__).parents[2] / "app.py"
@@ -69,6 +70,8 @@ def test_the_neuron_shows_the_numbers_of_the_lecture(page):
     page.segmented_control(key=f"{NEURON.title}-sample-of-2").set_value(2).run()
     assert numbers(page, "z") == ["11.06"]
     assert numbers(page, "y") == ["1.000"]
+    slope = 1 / (1 + np.exp(-11.06)) - 1
+    assert numbers(page, "w", "b") == [number(slope * x) for x in (1, -2.1, 3)]
 
 
 def test_the_chain_is_minus_one_at_two(page):

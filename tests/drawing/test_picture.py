@@ -57,11 +57,30 @@ def test_every_label_and_every_svg_is_xml_without_an_empty_tag(drawn, capfd):
 def test_every_card_and_every_number_is_there_under_its_id(drawn):
     root = xml.fromstring(drawn.svg())
     parts = {part.get("id"): part for part in root.iter() if part.get("id")}
+    assert len(parts) == sum(part.get("id") is not None for part in root.iter()), "an id is there twice"
     assert {card.id for card in drawn.view.cards} <= set(parts)
     for id, cell in drawn.cells.items():
         assert parts[id].findtext(f"{SVG}text").strip("\u00a0") == cell.text
     ways = {part.get("id") for part in root.iter() if part.get("class", "").startswith("edge")}
     assert {f"f-{edge.source}-{edge.target}" for edge in drawn.view.edges} <= ways
+
+
+def test_a_matrix_stands_row_by_row_and_a_vector_in_a_column():
+    g = lecture()
+    root = xml.fromstring(picture(g, *computed(g, "l", random_arrays(g)), g.l).svg())
+    place = {
+        part.get("id"): (float(part.find(f"{SVG}text").get("y")), float(part.find(f"{SVG}text").get("x")))
+        for part in root.iter()
+        if part.get("class") == "cell"
+    }
+    for side in "fb":
+        matrix = [place[f"n3-{side}{k}"] for k in range(9)]
+        assert matrix == sorted(matrix)
+        assert len({y for y, _ in matrix}) == len({x for _, x in matrix}) == 3
+        vector = [place[f"n5-{side}{k}"] for k in range(3)]
+        assert vector == sorted(vector)
+        assert len({x for _, x in vector}) == 1
+    assert place["n5-f2"] < place["n5-b0"], "the value above, the gradient below"
 
 
 def geometry(svg):
@@ -286,13 +305,32 @@ def test_a_graph_that_graphviz_refuses_is_a_sentence():
         layout.render("this is no graph", "svg")
 
 
-def test_graphviz_is_called_by_one_thread_at_a_time():
-    from concurrent.futures import ThreadPoolExecutor
+def test_graphviz_is_called_by_one_thread_at_a_time(monkeypatch):
+    import threading
+    import time
 
-    source = picture(lecture()).dot()
-    with ThreadPoolExecutor(8) as pool:
-        results = set(pool.map(lambda _: layout.render(source, "svg"), range(24)))
-    assert len(results) == 1
+    import pygraphviz
+
+    inside, most = [], []
+
+    class Slow:
+        def __init__(self, string):
+            self.string = string
+
+        def draw(self, **options):
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.02)
+            inside.pop()
+            return b"<svg/>"
+
+    monkeypatch.setattr(pygraphviz, "AGraph", Slow)
+    threads = [threading.Thread(target=layout.render, args=("digraph {}", "svg")) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 6
 
 
 # -- Graph.draw --------------------------------------------------------------------------------------------------
