@@ -259,11 +259,12 @@ def _huber(delta: float) -> Composite:
     def body(y: Node, t: Node) -> Node:
         far = FUNCTIONS["abs"](y - t)
         near = minimum(far, delta)
-        return FUNCTIONS["sum"](near * (far - near / 2))
+        total: Node = FUNCTIONS["sum"](near * (far - near / 2))
+        return total
 
     def rule(gradient: Node, output: Node, y: Node, t: Node) -> tuple[Any, ...]:
-        slope = times(gradient, clip(y - t, -delta, delta))
-        return slope, -slope
+        slope = clip(y - t, -delta, delta)
+        return times(gradient, slope), times(gradient, -slope)
 
     return Composite("huber", body, rule=rule, settings=(("delta", delta),) * (delta != 1))
 

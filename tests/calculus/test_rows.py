@@ -185,14 +185,14 @@ def test_where_paths_double_at_each_step_no_row_does():
 
 
 def test_sentences(lecture):
-    g, (x, t, W0, W1, w) = lecture.g, lecture.leaves
+    g, (x, _, W0, _, w) = lecture.g, lecture.leaves
     with pytest.raises(gg.GradientError, match=r"∂C/∂w does not exist: C = .* does not depend on w"):
         gg.chain(g.C, w)
     with pytest.raises(
         gg.GradientError, match=r"the position 3 is out of range: .* is 3x2, so along axis 0 it goes from 0 to 2"
     ):
         gg.one_weight(g.l, W0, 3, 0)
-    with pytest.raises(gg.GradientError, match="has 2 axes, and the position .* has 1"):
+    with pytest.raises(gg.GradientError, match=r"has 2 axes, and the position .* has 1"):
         gg.one_weight(g.l, W0, 1)
     with pytest.raises(gg.GradientError, match="has the shape 3: the gradient of one weight is that of a scalar"):
         gg.one_weight(g.C, W0, 1, 0)
@@ -214,8 +214,8 @@ def test_sentences(lecture):
         positions.l = 1.0 * gg.argmax(b)
     with pytest.raises(gg.GradientError, match="argmax is a position, which jumps"):
         gg.chain(positions.l, b)
+    h = classifier()
     with pytest.raises(
-        gg.GradientError, match="written out in inputs and weights has about .* operations, and at most 10,000"
+        gg.GradientError, match=r"written out in inputs and weights has about .* operations, and at most 10,000"
     ):
-        h = classifier()
         gg.one_weight(h.l, h.K, 0, 0, 0, 0).sympy()
