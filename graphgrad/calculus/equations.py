@@ -135,7 +135,7 @@ class _Lines:
                     yield _derivative(node.op)
             own_line = node is not root and node.name is None and uses.get(node, 0) >= SHARED
             if own_line and any(operand.inputs and operand.name is None for operand in node.inputs):
-                self.computed.graph.label(node, self._next())
+                self.computed.graph.name_derived(node, self._next())
                 yield Equation(on_paper(node), on_paper(node, {node}))
 
     def _next(self) -> Name:

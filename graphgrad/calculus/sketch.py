@@ -68,7 +68,7 @@ class Sketch:
         """A value that is only a name."""
         with self.graph.derivation():
             node = self.graph.add(Leaf(label.ident, "input", type), (), type, None)
-        self.graph.label(node, label)
+        self.graph.name_derived(node, label)
         return node
 
     def stand_in(self, node: Node) -> Node:
@@ -90,7 +90,7 @@ class Sketch:
         """The node once more, computed from these copies of its operands."""
         with self.graph.derivation():
             again = self.graph.add(node.op, inputs, node.type, None)
-        self.graph.label(again, name_of(node))
+        self.graph.name_derived(again, name_of(node))
         self.originals[again] = node
         return again
 
@@ -115,7 +115,7 @@ class Sketch:
                 copy = self.graph.add(node.op, inputs, node.type, None)
                 self._made.setdefault((node.op, inputs), copy)
         if label is not None:
-            self.graph.label(copy, label)
+            self.graph.name_derived(copy, label)
             self.originals[copy] = node
         return copy
 

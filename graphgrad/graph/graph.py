@@ -326,7 +326,7 @@ class Graph:
         """Whether the node was written by the engine, not by the user."""
         return node in self._derived
 
-    def label(self, node: Node, label: Name) -> None:
+    def name_derived(self, node: Node, label: Name) -> None:
         """Give a derived node a name to be shown by; it cannot be looked up by it."""
         self._labels[node] = label
 

@@ -174,7 +174,7 @@ def _exponent(a: Any, *, exponent: float = 3.0) -> Any:
 def _raised(*types: Type, exponent: float) -> Notation:
     shown = number(exponent)
     text = f"({shown})" if shown.startswith("-") else shown
-    return Notation(f"{{0}}^{{{shown}}}", f"{{0}}^{text}", f"{{0}} ** {text}", POWER, (ATOM,))
+    return Notation(f"{{0}}^{{ {shown} }}", f"{{0}}^{text}", f"{{0}} ** {text}", POWER, (ATOM,))
 
 
 _fixed_power = Elementwise(

@@ -45,7 +45,7 @@ class State:
         if name.ident not in self._made:
             type = Type(shape)
             made = self._made[name.ident] = self.graph.add(Leaf(name.ident, "parameter", type), (), type, None)
-            self.graph.label(made, name)
+            self.graph.name_derived(made, name)
             self.initial[made] = fill
         return self._made[name.ident]
 
@@ -180,5 +180,5 @@ def _objective(output: Node) -> Node:
             known = graph.objectives[output] = batch_sum(output)
         of = output.name
         assert of is not None
-        graph.label(known, Name(rf"\Sigma {of.tex}", f"Σ{of.text}", f"sum_{of.ident}"))
+        graph.name_derived(known, Name(rf"\Sigma {of.tex}", f"Σ{of.text}", f"sum_{of.ident}"))
     return known
