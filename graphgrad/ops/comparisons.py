@@ -18,7 +18,7 @@ from graphgrad.ops.symbolic import where as _where
 
 def _truth(latex: str, unicode: str, name: str) -> Notation:
     return Notation(
-        rf"\mathbb{{1}}\left[{{0}} {latex} {{1}}\right]",
+        rf"\mathbb 1\left[{{0}} {latex} {{1}}\right]",
         f"1[{{0}} {unicode} {{1}}]",
         f"{name}({{*}})",
         operands=(SUM, SUM),
