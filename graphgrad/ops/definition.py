@@ -96,7 +96,7 @@ def traced(name: str, body: Callable[..., Any], symbols: tuple[Any, ...], option
     except Exception as error:  # noqa: BLE001 - a user's function may raise anything
         reason = clipped(str(error).partition("\n")[0])
         raise GraphError(f"{name}: the body cannot be read as a formula ({reason}); {HOW}") from None
-    if isinstance(found, bool) or (is_expression(found) and found.is_Boolean):
+    if isinstance(found, bool | sp.logic.boolalg.Boolean) and not isinstance(found, sp.Expr):
         raise GraphError(
             f"{name}: {clipped(str(found))} is a condition; 0 or 1 is sp.Piecewise((1, condition), (0, True))"
         )

@@ -152,7 +152,8 @@ class Elementwise(Operation):
         """∂/∂operand as one operation of its own, whose body is SymPy's derivative."""
         partial = self.partials[position]
         if partial.is_number:
-            return float(partial) if partial != 0 else NoGradient(f"{self.name} does not vary with it")
+            absent = self.symbols[position] not in self.expression.free_symbols
+            return NoGradient(f"{self.name} does not vary with it") if absent else float(partial)
         used = [k for k, symbol in enumerate(self.symbols) if symbol in partial.free_symbols]
         if (self.settings, position) not in self._family:
             symbols = [self.symbols[k] for k in used]
