@@ -164,7 +164,7 @@ def _derivative(op: Elementwise) -> Equation:
         operands = []
         for symbol in op.symbols:
             leaf = sketch.add(Leaf(str(symbol), "input", Type()), (), Type(), None)
-            sketch.label(leaf, Name(sp.latex(symbol), str(symbol), str(symbol)))
+            sketch.name_derived(leaf, Name(sp.latex(symbol), str(symbol), str(symbol)))
             operands.append(leaf)
         node = sketch.add(op, tuple(operands), Type(), None)
     return Equation(on_paper(node), Written(sp.latex(op.expression), str(op.expression).replace("**", "^")))
