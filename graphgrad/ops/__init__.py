@@ -64,6 +64,8 @@ from graphgrad.ops.losses import (
     squared_error,
 )
 from graphgrad.ops.magnitude import abs_, ceil, floor, round_, sign, step
+from graphgrad.ops.noise import dropout
+from graphgrad.ops.normalisation import batch_norm, group_norm, instance_norm, layer_norm
 from graphgrad.ops.norms import norm
 from graphgrad.ops.pad import pad
 from graphgrad.ops.pooling import (
@@ -103,6 +105,7 @@ __all__ = [
     "atanh",
     "avg_pool",
     "batch_mean",
+    "batch_norm",
     "batch_sum",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
@@ -120,6 +123,7 @@ __all__ = [
     "dice",
     "divide",
     "dot",
+    "dropout",
     "einsum",
     "elastic_net",
     "elementwise",
@@ -141,14 +145,17 @@ __all__ = [
     "global_max_pool",
     "greater",
     "greater_equal",
+    "group_norm",
     "hard_sigmoid",
     "hard_tanh",
     "hinge",
     "huber",
     "identity",
+    "instance_norm",
     "kl_divergence",
     "l1",
     "l2",
+    "layer_norm",
     "leaky_relu",
     "less",
     "less_equal",

@@ -141,6 +141,7 @@ def dropout(a: Node, step: Operand, rate: float = 0.5, seed: int = 0) -> Node:
     ...     g.A = gg.dropout(x, step)
     >>> f = gg.compile(g, "A", target="numpy")
     >>> f(x=[1.0] * 6, step=0)["A"].tolist(), f(x=[1.0] * 6, step=1)["A"].tolist()
+    ([0.0, 0.0, 2.0, 0.0, 2.0, 0.0], [2.0, 0.0, 0.0, 0.0, 0.0, 0.0])
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < MOST_SEED:
         raise GraphError(f"dropout: seed is {clipped(repr(seed))}; it is a whole number from 0 on")

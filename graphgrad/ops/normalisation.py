@@ -102,7 +102,9 @@ class Normalisation(Operation):
             if type.shape != shape:
                 raise Misfit(f"{{{position}}} is {type}, and the {role} of {{0}} is a number for each {what}, {shape}")
             if role in ("mean", "variance") and type.per_sample:
-                raise Misfit(f"{{{position}}} has a value for each sample; a running {role} is a parameter that all share")
+                raise Misfit(
+                    f"{{{position}}} has a value for each sample; a running {role} is a parameter that all share"
+                )
 
     def scaled(self, standard: Node, own: dict[str, Node], new: tuple[int, ...]) -> Node:
         """γ x̂ + β, with scale and shift repeated along new axes."""
@@ -207,7 +209,9 @@ class GroupNorm(Normalisation):
     def infer(self, x: Type, *types: Type) -> Type:
         least = 2 if self.groups is None else 1
         if x.rank < least:
-            raise Misfit(f"{{0}} is {x}; it takes channels along the first axis{' and places along others' * (least > 1)}")
+            raise Misfit(
+                f"{{0}} is {x}; it takes channels along the first axis{' and places along others' * (least > 1)}"
+            )
         if self.groups is not None and (self.groups < 1 or x.shape[0] % self.groups):
             raise Misfit(f"{{0}} has {x.shape[0]} channels, which {self.groups} groups do not share out evenly")
         self.check(types, x.shape[:1], "channel")

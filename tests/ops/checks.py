@@ -29,9 +29,8 @@ def value(case: Case) -> None:
     arrays = case.draw()
     (y,) = case.reference([case.y], arrays)
     expected = case.formula(arrays)
-    assert case.y.per_sample == (any(operand.per_sample for operand in case.operands) and not case.sample.whole) or (
-        case.sample.name == "batch_spread"
-    )
+    each = any(operand.per_sample for operand in case.operands) or case.sample.name == "batch_spread"
+    assert case.sample.whole or case.y.per_sample == each
     close(y, expected, 1e-13, f"{case.sample}: value")
 
 

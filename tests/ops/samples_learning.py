@@ -443,7 +443,9 @@ for shape, each in (((2, 3), True), ((), True), ((4,), False)):
 for rate, seed, name in ((0.5, 0, "half"), (0.2, 3, "fifth"), (0.0, 1, "none")):
     sample(
         "dropout",
-        lambda a, step, rate=rate, seed=seed, name=name: a.graph.define(name, gg.dropout(a, step, rate=rate, seed=seed)),
+        lambda a, step, rate=rate, seed=seed, name=name: a.graph.define(
+            name, gg.dropout(a, step, rate=rate, seed=seed)
+        ),
         lambda a, step, rate=rate, seed=seed, name=name: dropped(
             zlib.crc32(f"{seed} {name}".encode()) % 2**24, 1 - rate, step, a, True
         ),
