@@ -102,15 +102,19 @@ def _by_index(node: Node, position: int, found: Formula) -> str:
 
 
 def _indexed(node: Node, indices: Iterable[str]) -> str:
-    shown = " ".join(indices)
+    each = list(indices)
+    shown = (" " if all(len(index) == 1 for index in each) else ", ").join(each)
     name = written(node, "latex")
     if not shown:
         return name
     return f"{name}_{{{shown}}}" if "_" not in name and "'" not in name else rf"\left({name}\right)_{{{shown}}}"
 
 
+_FACTOR = {1: "", -1: "-"}
+
+
 def _affine(index: Index) -> str:
-    terms = [f"{factor if factor != 1 else ''}{_letter(axis.name)}" for axis, factor in index.terms]
+    terms = [f"{_FACTOR.get(factor, factor)}{_letter(axis.name)}" for axis, factor in index.terms]
     if index.offset or not terms:
         terms.append(str(index.offset))
     return "+".join(terms).replace("+-", "-")

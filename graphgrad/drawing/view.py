@@ -12,13 +12,16 @@ from graphgrad.drawing.cells import Cell, Grid, cells, grid
 from graphgrad.drawing.numbers import Array, written_out
 from graphgrad.drawing.style import NOT_COMPUTED, TAGS
 from graphgrad.graph import DataError, Graph, GraphError, Node, ancestors, written
-from graphgrad.ops import activations, losses
+from graphgrad.ops import activations, classes, losses
 from graphgrad.ops.elementwise import Elementwise
 
 Kind = Literal["input", "parameter", "constant", "linear", "activation", "loss", "group"]
 Path = tuple[str, ...]
 Side = Literal["forward", "backward"]
 Collapse = bool | Iterable[str | Path] | None
+
+ACTIVATIONS = {*activations.__all__, "softmax", "log_softmax"}
+LOSSES = {*losses.__all__, *classes.__all__}
 
 MOST_VISIBLE = 60
 """With more nodes than this, groups start collapsed."""
@@ -150,10 +153,10 @@ def kind_of(node: Node) -> Kind:
     if node.kind != "operation":
         return node.kind
     op = node.op
-    if op.name in losses.__all__ or _is_objective(node):
+    if op.name in LOSSES or _is_objective(node):
         return "loss"
     own = isinstance(op, Elementwise) and not op.built_in and op.arity == 1 and not op.name.endswith("'")
-    return "activation" if own or op.name in activations.__all__ else "linear"
+    return "activation" if own or op.name in ACTIVATIONS else "linear"
 
 
 def _is_objective(node: Node) -> bool:

@@ -10,6 +10,7 @@ from graphgrad.app import rules, source
 from graphgrad.app.lesson import Lesson
 from graphgrad.calculus.gradient import sweep
 from graphgrad.drawing.view import drawn
+from tests.ops.bench import PARTS, cases
 
 TEXT = """\
 "an objective"
@@ -74,6 +75,26 @@ def test_every_rule_has_balanced_braces(lesson):
             for line in (part.local, part.product):
                 assert line.count("{") == line.count("}")
                 assert line.count(r"\left") == line.count(r"\right")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_operation_has_a_rule(part):
+    for one in cases(part):
+        found = Lesson(one.graph, one.s, None)
+        for each in rules.passed_back(found, one.y):
+            assert each.product.startswith(rules.derivative(one.s, each.operand))
+            for line in (each.local, each.product):
+                assert line.count("{") == line.count("}")
+                assert line.count(r"\left") == line.count(r"\right")
+
+
+def test_a_convolution_by_its_indices():
+    with gg.Graph() as g:
+        x, F = gg.input("x", 1, 8), gg.param("F", 1, 1, 3)
+        g.y = gg.conv(x, F)
+        g.s = gg.sum(g.y)
+    local = {part.operand.name.ident: part.local for part in rules.passed_back(Lesson(g, g.s, None), g.y)}
+    assert local["x"] == r"\frac{\partial y_{k i}}{\partial x_{c, i+p}} = F_{k c p}"
 
 
 def test_a_chain_of_several_paths_is_a_sum(lesson):

@@ -13,6 +13,7 @@ from graphgrad.drawing import DrawingError, Picture, layout, picture
 from graphgrad.drawing.dot import dot
 from graphgrad.drawing.style import DARK, LIGHT, THEMES, TOKENS, contrast, mixed
 from tests.drawing.nets import computed, deep, lecture, random_arrays, with_objective
+from tests.ops.bench import PARTS, cases
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -51,6 +52,15 @@ def test_every_label_and_every_svg_is_xml_without_an_empty_tag(drawn, capfd):
         if part.tag in (f"{SVG}text", f"{SVG}title", f"{SVG}g", f"{SVG}style"):
             assert part.text or len(part), f"{part.tag} is empty"
     assert "rror" not in capfd.readouterr().err, "Graphviz took offence at a label"
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_operation_has_a_card(part):
+    g = cases(part)[0].graph
+    drawn = picture(g, of=None, collapse=False)
+    for label in labels(drawn.dot()):
+        xml.fromstring(label)
+    assert {card.full.splitlines()[0] for card in drawn.view.cards} >= {one.y.text() for one in cases(part)}
 
 
 @pytest.mark.parametrize("drawn", list(pictures()), ids=repr)

@@ -49,6 +49,15 @@ def test_an_activation_of_the_users_own_is_one():
     assert kinds(g)["A"] == "activation"
 
 
+def test_activations_and_losses_of_several_operands():
+    with gg.Graph() as g:
+        x, t, a = gg.input("x", 3), gg.input("t", 3), gg.param("alpha")
+        g.p = gg.prelu(x, a)
+        g.s = gg.softmax(g.p)
+        g.l = gg.cross_entropy(g.s, t)
+    assert kinds(g) == {"x": "input", "t": "input", "α": "parameter", "p": "activation", "s": "activation", "l": "loss"}
+
+
 def test_parameters_stand_above_their_operation_and_a_target_above_the_loss():
     g = lecture()
     seen = view(g)
