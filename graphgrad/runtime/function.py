@@ -127,7 +127,7 @@ class Function:
         self._step(*[a if a.flags.carray else a.copy() for a in values], memory)
         return Result(self, values, samples, single, None, memory)
 
-    @np.errstate(over="ignore")  # a square beyond the largest number is no NaN, which is what it is taken for
+    @np.errstate(over="ignore", under="ignore")  # a square too large or too small is no NaN, which is what it is taken for
     def _as_given(self, arrays: Mapping[str, object]) -> tuple[list[Array], int, bool] | None:
         """The arrays where they already are what the step takes; None where they must be looked at one by one."""
         if len(arrays) != len(self._slots):
