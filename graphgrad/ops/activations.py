@@ -75,7 +75,7 @@ relu = built_in(
 leaky_relu = built_in(
     "leaky_relu",
     lambda z, *, alpha=0.01: _where(z > 0, z, alpha * z),
-    lambda y, z, alpha: where(step(z), 1, alpha),
+    lambda y, z, alpha: step(z) + alpha * (1 - step(z)),
     _named("leaky_relu", "LeakyReLU"),
     doc="""The leaky rectified linear unit, elementwise: z above 0, αz elsewhere; `alpha` is 0.01 unless given, as in PyTorch.
 
@@ -86,13 +86,13 @@ leaky_relu = built_in(
 prelu = built_in(
     "prelu",
     lambda z, alpha: _where(z > 0, z, alpha * z),
-    lambda y, z, alpha: (where(step(z), 1, alpha), where(step(z), 0, z)),
+    lambda y, z, alpha: (step(z) + alpha * (1 - step(z)), minimum(z, 0)),
     _named("prelu", "PReLU"),
     doc="""The rectified linear unit with a learned slope, elementwise: z above 0, αz elsewhere, for any α, above 1 as well.
 
     `alpha` is a node: of shape () shared by all units, of the shape of z one for each unit, of shape (K, 1, 1) one for
-    each of K feature maps; shapes broadcast. At z = 0 the derivative for z is α. The gradient for α is z where z is not
-    above 0, else 0, summed over the units that share it.
+    each of K feature maps; shapes broadcast. At z = 0 the derivative for z is α. The gradient for α is min(z, 0), summed over the
+    units that share it.
     Source: He, Zhang, Ren and Sun, Delving deep into rectifiers, 2015.""",
     example=([-1.0, 0.0, 2.0], [0.25, 0.25, 0.25], [-0.25, 0.0, 2.0]),
 )
