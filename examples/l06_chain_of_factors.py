@@ -1,4 +1,5 @@
-"""∂l/∂W⁰ as the lecture writes it, ∂l/∂y · ∂y/∂E · ∂E/∂D · ∂D/∂C · ∂C/∂B · ∂B/∂A · ∂A/∂W⁰: by names and as computed."""
+"""∂l/∂W⁰ as the lecture writes it, ∂l/∂y · ∂y/∂E · ∂E/∂D · ∂D/∂C · ∂C/∂B · ∂B/∂A · ∂A/∂W⁰:
+by names, by local derivatives, and as computed."""
 
 import numpy as np
 
@@ -16,8 +17,9 @@ with gg.Graph("two hidden layers") as g:
     g.l = gg.binary_cross_entropy(g.y, t)
 
 chain = gg.chain(g.l, W0)
-print(chain.text(), end="\n\n")
-print(chain.latex(), end="\n\n")
+for row in chain.rows:
+    print(f"{row:<11} {chain.text(row)}")
+print(f"\n{chain.latex()}\n")
 assert [str(factor) for factor in chain.factors] == ["∂l/∂y", "∂y/∂E", "∂E/∂D", "∂D/∂C", "∂C/∂B", "∂B/∂A", "∂A/∂W⁽⁰⁾"]
 
 # As computed: one line for each node on the way back, with its transposes, its shape and its numbers.

@@ -60,7 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     draw.add_argument("--theme", default="light", choices=["light", "dark", "auto"])
     draw.set_defaults(command=_draw)
 
-    derive = _on_file(commands, "derive", "print a network's lines, a gradient's lines and its chain of factors")
+    derive = _on_file(
+        commands, "derive", "print a network's lines, a gradient's lines and its chain of factors in all its forms"
+    )
     derive.add_argument("--wrt", required=True, metavar="NODE", help="what the gradient is with respect to, such as W0")
     derive.add_argument("--of", metavar="NODE", help="what the gradient is of; the last scalar if left out")
     derive.add_argument("--latex", action="store_true", help="print LaTeX")
@@ -215,9 +217,9 @@ def _derive(options: argparse.Namespace) -> None:
     factors = chain(of, wrt)
     lines = [node for node in ancestors(grad(of, wrt)) if graph.gradient_of(node)]
     if options.latex:
-        print(*(node.latex() for node in (*graph.steps, *lines)), factors.latex(), sep="\n")
+        print(*(node.latex() for node in (*graph.steps, *lines)), *map(factors.latex, factors.rows), sep="\n")
     else:
-        print(graph, "", *(node.text() for node in lines), "", factors.text(), sep="\n")
+        print(graph, "", *(node.text() for node in lines), "", *map(factors.text, factors.rows), sep="\n")
 
 
 def _train(options: argparse.Namespace) -> None:
