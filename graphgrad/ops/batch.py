@@ -112,6 +112,13 @@ def batch_mean(a: Node) -> Node:
     """The mean over the samples of a batch, y = (1/N) Σₙ aₙ: what all samples share, of the shape of one.
 
     Raises ShapeError where `a` has no value per sample.
+
+    >>> import graphgrad as gg
+    >>> with gg.Graph() as g:
+    ...     x = gg.input("x")
+    ...     g.J = gg.batch_mean(x)
+    >>> float(gg.compile(g, "J", target="numpy")(x=[1.0, 2.0, 6.0])["J"])
+    3.0
     """
     return _batch_mean(a)
 

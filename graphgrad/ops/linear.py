@@ -301,5 +301,13 @@ def einsum(letters: str, *operands: Operand) -> Node:
 
 @public
 def transpose(a: Node) -> Node:
-    """The transpose: yᵢⱼ = aⱼᵢ. A vector is its own transpose, as in NumPy: `w.T @ x` is the scalar wᵀx."""
+    """The transpose: yᵢⱼ = aⱼᵢ. A vector is its own transpose, as in NumPy: `w.T @ x` is the scalar wᵀx.
+
+    >>> import graphgrad as gg
+    >>> with gg.Graph() as g:
+    ...     W = gg.param("W", 3, 2)
+    ...     g.A = W.T
+    >>> g.A.shape
+    (2, 3)
+    """
     return a if a.type.rank == 1 else _transpose(a)

@@ -174,7 +174,15 @@ def sum_(a: Node, axis: Axes = None, keepdims: bool = False) -> Node:
 
 
 def mean(a: Node, axis: Axes = None, keepdims: bool = False) -> Node:
-    """The mean over axes of one sample, y = (1/m) Σᵢ aᵢ; as `sum`, divided by the number of elements."""
+    """The mean over axes of one sample, y = (1/m) Σᵢ aᵢ; as `sum`, divided by the number of elements.
+
+    >>> import graphgrad as gg
+    >>> with gg.Graph() as g:
+    ...     x = gg.input("x", 3)
+    ...     g.A = gg.mean(x)
+    >>> float(gg.compile(g, "A", target="numpy")(x=[1.0, 2.0, 6.0])["A"])
+    3.0
+    """
     return Reduce("mean", as_written(axis), bool(keepdims))(a)
 
 
