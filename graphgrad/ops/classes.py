@@ -134,9 +134,9 @@ class ClassWeights(Operation):
 def labelled(scores: Type, t: Type) -> bool:
     """Whether targets are labels, by their shape; raises Misfit where they are neither labels nor one number a class."""
     if not scores.rank or scores.shape[0] < 2:
-        told = "a scalar" if not scores.rank else "one class"
+        told = "is a scalar" if not scores.rank else "has one class"
         raise Misfit(
-            f"{{0}} has {told}, and K classes have K numbers along the first axis; two classes told apart by one number "
+            f"{{0}} {told}, and K classes have K numbers along the first axis; two classes told apart by one number "
             "have binary_cross_entropy"
         )
     if t.shape in (scores.shape, scores.shape[1:]):
@@ -240,13 +240,13 @@ class CrossEntropy(Operation):
         weighted = ", weight={2}" if len(types) > 2 else ""
         text = f"{self.name}({{0}}, {{1}}{weighted}{', ' * bool(self.options())}{self.options()})"
         scores, t = types[:2]
-        if weighted or self.options() or scores.rank != 1:
+        if weighted or self.options() or scores.rank != 1 or t.rank > 1:
             plain = function(self.name)
             return Notation(plain.latex, plain.unicode, text)
         latex, unicode = ("{0}", "{0}")
         if self.of_scores:
             latex, unicode = (r"\operatorname{softmax}\left({0}\right)", "softmax({0})")
-        if labelled(scores, t):
+        if not t.rank:
             return Notation(rf"-\ln {{{latex}}}_{{{{1}}}}", f"−ln {unicode}[{{1}}]", text, PRODUCT, (PRODUCT, SUM))
         return Notation(rf"-{{1}}^{{\top}} \ln {latex}", f"−{{1}}ᵀ ln {unicode}", text, PRODUCT, (PRODUCT, PRODUCT))
 

@@ -49,7 +49,9 @@ def _ln_of_rest(p: Any) -> Any:
 
 
 def _spread(y: Any) -> Any:
-    return where(y * (1 - y) <= THIN, THIN, y * (1 - y))
+    """y(1 - y), no less than 1e-12; where y is no probability, its size, so that the slope points back and is finite."""
+    spread = y * (1 - y)
+    return where(spread <= -THIN, -spread, where(spread <= THIN, THIN, spread))
 
 
 # -- two classes ---------------------------------------------------------------------------------------------------
