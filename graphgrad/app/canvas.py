@@ -62,7 +62,7 @@ def data(lesson: Lesson, drawn: Picture, selected: str, lit: Sequence[tuple[Node
     said = {f"f{id}": lesson.ids[id].text() for id in forward}
     said |= {f"b{ids[node]}": gradient.text() for node, gradient in lesson.gradients.items()}
     return {
-        "svg": drawn.painted(legend=False, blank=True),
+        "svg": lesson.svg,
         "cells": {id: [cell.text, cell.alarm, cell.heat, cell.scale] for id, cell in drawn.cells.items()},
         "given": [id for id in cards if id in lesson.ids and lesson.ids[id].kind != "operation"],
         "forward": forward,

@@ -11,6 +11,7 @@ import streamlit as st
 
 import graphgrad as gg
 from graphgrad.calculus.gradient import sweep
+from graphgrad.drawing import picture
 from graphgrad.drawing.view import drawn
 from graphgrad.graph import Node, ancestors
 
@@ -42,6 +43,11 @@ class Lesson:
             for operand in dict.fromkeys(node.inputs):
                 users.setdefault(operand, []).append(node)
         return {node: tuple(found) for node, found in users.items()}
+
+    @cached_property
+    def svg(self) -> str:
+        """The picture without numbers, in the colours of the page: the browser fills in what a step has reached."""
+        return picture(self.graph, {}, {}, self.of, theme="auto").painted(legend=False, blank=True)
 
     def run(self, arrays: Mapping[str, Any]) -> gg.Result:
         """All values and gradients. Raises DataError where an array does not fit."""
