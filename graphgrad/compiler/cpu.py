@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from graphgrad.compiler.loops import Argument, Combine, Comment, Let, Loop, Product, Section, Statement, Step, Store
 
 WIDTH = 100
+
+
 def print_step(step: Step) -> str:
     """The whole file: imports, the compiled step, and a wrapper for the caller's own compiled code."""
     return _Printer(step).file()
@@ -28,8 +30,9 @@ class _Printer:
             "",
             "import numpy as np",
             "from numba import njit",
-            *([f"from graphgrad.runtime.elementary import {', '.join(sorted(step.functions))}"] * bool(step.functions)),
+            *self._imports("elementary", step.functions - step.wide),
             "from graphgrad.runtime.memory import array_at",
+            *self._imports("vectorised", step.wide),
             "",
             f"real = np.{step.dtype}",
             *(line for name, numbers in step.tables.items() for line in _constants(name, numbers)),
@@ -132,6 +135,14 @@ class _Printer:
         spaced = [part + " " for part in parts[:-1]] + parts[-1:]
         return ["@njit(", *(f'    "{part}"' for part in spaced[:-1]), f'    "{spaced[-1]}",', f"    {options},", ")"]
 
+    def _imports(self, module: str, functions: Iterable[str]) -> list[str]:
+        names = textwrap.wrap(", ".join(sorted(functions)), WIDTH - 4)
+        if not names or (
+            len(line := f"from graphgrad.runtime.{module} import {names[0]}") <= WIDTH and len(names) == 1
+        ):
+            return [line] if names else []
+        return [f"from graphgrad.runtime.{module} import (", *(f"    {part}" for part in names), ")"]
+
     def _promise(self) -> str:
         if self.step.returns:
             return f"Computes one step and returns {self.step.returns}."
@@ -171,12 +182,16 @@ class _Printer:
                     self._emit(depth, f"{name} {'+' if reduction == 'sum' else '*'}= {text}")
                 case Combine(name, "argmax", text, position):
                     self._emit(depth, f"candidate = {text}")
-                    self._emit(depth, f"if candidate > {name}_best or (candidate != candidate and {name}_best == {name}_best):")
+                    self._emit(
+                        depth, f"if candidate > {name}_best or (candidate != candidate and {name}_best == {name}_best):"
+                    )
                     self._emit(depth + 1, f"{name}_best = candidate")
                     self._emit(depth + 1, f"{name} = real({position})")
                 case Combine(name, reduction, text):
                     self._emit(depth, f"candidate = {text}")
-                    self._emit(depth, f"if candidate {'>' if reduction == 'max' else '<'} {name} or candidate != candidate:")
+                    self._emit(
+                        depth, f"if candidate {'>' if reduction == 'max' else '<'} {name} or candidate != candidate:"
+                    )
                     self._emit(depth + 1, f"{name} = candidate")
                 case Store(array, index, text, add):
                     sign = "+=" if add else "="

@@ -104,7 +104,8 @@ class Step:
     """A whole step: its arguments, the layout of its memory, its phases in order, and what it gives back.
 
     `results` are sections of the memory, or texts where a result is an argument or a number; `returns` is the scalar
-    that the step itself returns. A step with `updates` changes its parameters in the last phase. `tables` are constant
+    that the step itself returns. A step with `updates` changes its parameters in the last phase.
+    Those of the `functions` that are `wide` run in long inner loops. `tables` are constant
     numbers that the statements read, by name.
     """
 
@@ -120,4 +121,5 @@ class Step:
     updates: bool
     dtype: str
     functions: frozenset[str]
+    wide: frozenset[str]
     tables: Mapping[str, tuple[float, ...]]

@@ -50,6 +50,9 @@ RESERVED = frozenset(
     }
 )
 IMPORTED = frozenset({*FUNCTIONS.values(), "sqrt", "copysign", "inf", "nan"})
+VECTORISED = frozenset({"exp", "expm1", "log", "log1p", "tanh"})
+WIDE = 8
+"""From how many elements in the innermost loop on a function is built of vector instructions, which compile slower."""
 _START = {"sum": 0.0, "prod": 1.0, "argmax": 0.0, "max": float("-inf"), "min": float("inf")}
 
 
@@ -153,6 +156,8 @@ class _Lowering:
         self.here: Nest | None = None
         self.done: set[Instruction] = set()
         self.functions: set[str] = set()
+        self.wide: set[str] = set()
+        self.innermost = 1
         self.flats: dict[str, Flat] = {}
         self.tables: dict[tuple[str, tuple[float, ...]], str] = {}
 
@@ -204,6 +209,7 @@ class _Lowering:
             for k, axis in enumerate(axis for axis in item.formula.over if not item.over_samples)
         )
         where = _at((*axes, *over))
+        self.innermost = (*axes, *over)[-1].extent or 1 if (*axes, *over) else 1
         value = self._body(instruction, item.formula, where, (*item.formula.axes, *_own(item)))
         comment = self._comment(instruction)
         lines: list[Statement] = [Comment(comment)]
@@ -291,7 +297,9 @@ class _Lowering:
         symbols = sp.symbols(f"operand:{len(operands)}", real=True)
         expression = formula.body(*symbols)
         text = source(expression, dict(zip(symbols, operands, strict=True)), self.dtype)
-        self.functions.update(set(re.findall(r"[a-z][a-z0-9]*", text[0])) & IMPORTED)
+        called = set(re.findall(r"[a-z][a-z0-9]*", text[0])) & IMPORTED
+        self.functions.update(called)
+        self.wide.update(called & VECTORISED if self.innermost >= WIDE else ())
         return text
 
     def _terms(self, operands: list[Text], formula: Formula, axes: tuple[Axis, ...], where: Where) -> Text:
@@ -456,6 +464,7 @@ class _Lowering:
             bool(self.program.updates),
             self.dtype,
             frozenset(self.functions),
+            frozenset(self.wide),
             {name: numbers for (_, numbers), name in self.tables.items()},
         )
 

@@ -69,7 +69,11 @@ class BoundStep:
         graph, self.dtype = function.graph, function.dtype
         trained = [node for node in function.gradients if node.kind == "parameter"]
         if optimizer is None or not trained:
-            what = "an optimizer: bind(optimizer=gg.SGD(0.1), ...)" if trained else "a parameter to train: compile(wrt=...)"
+            what = (
+                "an optimizer: bind(optimizer=gg.SGD(0.1), ...)"
+                if trained
+                else "a parameter to train: compile(wrt=...)"
+            )
             raise GraphError(f"bind needs {what}")
         self.objective = _objective(function.outputs[0])
         gradients = sweep(self.objective)
@@ -160,9 +164,7 @@ class BoundStep:
         rate = self.state.get("rate")
         hint = f" (the rate is {number(float(rate))})" if rate is not None else ""
         warnings.warn(
-            NotFiniteWarning(
-                f"the loss is NaN at this step: nothing was changed by it; a smaller rate may help{hint}"
-            ),
+            NotFiniteWarning(f"the loss is NaN at this step: nothing was changed by it; a smaller rate may help{hint}"),
             stacklevel=3,
         )
 

@@ -1,4 +1,4 @@
-"""The elementary functions that generated code calls, in the precision of their argument."""
+"""The elementary functions of the C library that generated code calls, in the precision of their argument."""
 
 from __future__ import annotations
 
@@ -32,16 +32,19 @@ else:
         cosh,
         erf,
         erfc,
+        exp,
+        expm1,
         fabs,
+        log,
+        log1p,
         log2,
         log10,
         sin,
         sinh,
         sqrt,
         tan,
+        tanh,
     )
-
-    from graphgrad.runtime.vectorised import exp, expm1, log, log1p, tanh  # type: ignore[assignment]
 
 floor, ceil, rint = np.floor, np.ceil, np.rint  # those of math give integers, which hold no NaN
 register_jitable(symbolic.mixed)

@@ -127,7 +127,9 @@ class Function:
         self._step(*[a if a.flags.carray else a.copy() for a in values], memory)
         return Result(self, values, samples, single, None, memory)
 
-    @np.errstate(over="ignore", under="ignore")  # a square too large or too small is no NaN, which is what it is taken for
+    @np.errstate(
+        over="ignore", under="ignore"
+    )  # a square too large or too small is no NaN, which is what it is taken for
     def _as_given(self, arrays: Mapping[str, object]) -> tuple[list[Array], int, bool] | None:
         """The arrays where they already are what the step takes; None where they must be looked at one by one."""
         if len(arrays) != len(self._slots):
@@ -231,9 +233,7 @@ def _bits_of_one(dtype: np.dtype[Any]) -> tuple[Any, int]:
     return bits, int(dtype.type(1.0).view(bits))
 
 
-def interpret(
-    program: Program, given: Mapping[Node, Array], samples: int, dtype: Any
-) -> dict[Instruction, Array]:
+def interpret(program: Program, given: Mapping[Node, Array], samples: int, dtype: Any) -> dict[Instruction, Array]:
     """The value of every instruction by the reference, one after the other."""
     values: dict[Instruction, Array] = {}
     for instruction in program.order:
@@ -263,7 +263,9 @@ class Result:
     def __getitem__(self, name: str | Node) -> Any:
         node = self.function.graph[name]
         if node not in self.function.program.values:
-            raise NamingError(f"{node.text()} is not on the way to {_listed(self.function.outputs)}: add it to the outputs")
+            raise NamingError(
+                f"{node.text()} is not on the way to {_listed(self.function.outputs)}: add it to the outputs"
+            )
         return self._value(node)
 
     @property

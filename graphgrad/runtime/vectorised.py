@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 from llvmlite import binding, ir
-from numba import types
+from numba import config, types
 from numba.extending import intrinsic
 
 Value = Any
@@ -208,4 +209,13 @@ def _function(name: str) -> Callable[..., Any]:
     return result
 
 
-exp, expm1, log, log1p, tanh = map(_function, ("exp", "expm1", "log", "log1p", "tanh"))
+exp: Callable[..., Any]
+expm1: Callable[..., Any]
+log: Callable[..., Any]
+log1p: Callable[..., Any]
+tanh: Callable[..., Any]
+
+if config.DISABLE_JIT:
+    exp, expm1, log, log1p, tanh = np.exp, np.expm1, np.log, np.log1p, np.tanh
+else:
+    exp, expm1, log, log1p, tanh = map(_function, ("exp", "expm1", "log", "log1p", "tanh"))

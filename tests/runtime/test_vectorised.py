@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from numba import njit
 
-from graphgrad.runtime import elementary
+from graphgrad.runtime import vectorised
 
 BOUND = {"exp": 1.1, "expm1": 2.0, "log": 1.0, "log1p": 1.5, "tanh": 2.6}
 """The largest error, in units in the last place, that each function may have."""
 
 
 def loop(name, dtype):
-    function = getattr(elementary, name)
+    function = getattr(vectorised, name)
 
     @njit(f"void({dtype}[::1], {dtype}[::1])", error_model="numpy", fastmath={"contract"})
     def run(x, y):
