@@ -82,7 +82,9 @@ def fit(
     target = graph[objective]
     needed = set(ancestors(target))
     if epochs < 0 or (batch_size is not None and batch_size < 1):
-        raise GraphError(f"epochs is {epochs} and batch_size {batch_size}: there are at least 0 epochs, of at least 1 sample")
+        raise GraphError(
+            f"epochs is {epochs} and batch_size {batch_size}: there are at least 0 epochs, of at least 1 sample"
+        )
     parameters = [node for node in graph.parameters if node in needed]
     start = initial(graph, seed, params)
     used = {node.op.name for node in parameters}
