@@ -189,13 +189,13 @@ class LocalConnection(Contracting, Operation):
         if not 2 <= x.rank <= 4 or w.rank != 2 * x.rank:
             raise Misfit(
                 f"{{0}} is {x} and {{1}} is {w}; it takes channels along 1 to 3 axes, such as 3x28, and weights with the "
-                "axes of the result and of a window, such as 8x26x3x3 for 8 maps of 26 positions and 3 channels under 3"
+                "axes of the result and then those of a window, such as 8x26x3x3"
             )
         along = tuple(slide.count for slide in self.slides(x, w))
         if w.shape[1 : x.rank] != along:
             told = "x".join(map(str, along))
             raise Misfit(
-                f"there are {told} positions, and {{1}} has weights for {'x'.join(map(str, w.shape[1 : x.rank]))}"
+                f"it has {told} positions, and {{1}} has weights for {'x'.join(map(str, w.shape[1 : x.rank]))}"
             )
         if w.shape[x.rank] != x.shape[0]:
             raise Misfit(f"{{0}} has {x.shape[0]} channels and {{1}} has weights for {w.shape[x.rank]}")

@@ -179,7 +179,7 @@ class Einsum(Contracting, Operation):
         for position, (letters, type) in enumerate(zip(operands, types, strict=True)):
             if len(letters) != type.rank:
                 raise Misfit(
-                    f"{{{position}}} is {type} and has {type.rank} axes, {letters or 'no letter'} is for {len(letters)}"
+                    f"{{{position}}} is {type} and has {type.rank} axes, {letters or 'nothing'} names {len(letters)}"
                 )
             for letter, own in zip(letters, type.shape, strict=True):
                 if found.setdefault(letter, own) != own:

@@ -55,19 +55,15 @@ class Pooling(Operation):
             )
         reach = each("kernel", self.kernel, count, 1)
         stride = reach if self.stride is None else self.stride
-        found = slides(x.shape, reach, stride, self.padding, self.dilation)
+        found = slides(x.shape, reach, stride, self.padding, self.dilation, self.ceil_mode)
         for slide in found:
             if slide.before > slide.span // 2:
                 raise Misfit(f"padding is {slide.before}, and can be half of a window's {slide.span} elements at most")
         return found
 
-    def counts(self, x: Type) -> tuple[int, ...]:
-        """How many windows there are along each axis that is pooled."""
-        return tuple(slide.count_beyond if self.ceil_mode else slide.count for slide in self.slides(x))
-
     def infer(self, x: Type) -> Type:
-        counts = self.counts(x)
-        return Type((*x.shape[: x.rank - len(counts)], *counts), x.per_sample)
+        found = self.slides(x)
+        return Type((*x.shape[: x.rank - len(found)], *(slide.count for slide in found)), x.per_sample)
 
     def options(self) -> str:
         shown = options(
@@ -85,7 +81,7 @@ class Pooling(Operation):
         """The axes of the result, those inside of a window, and where the operand is read."""
         found = self.slides(x)
         channels = axes_of(x.shape[: x.rank - len(found)], CHANNELS)
-        positions = axes_of(self.counts(x), POSITIONS)
+        positions = axes_of(tuple(slide.count for slide in found), POSITIONS)
         offsets = axes_of(tuple(slide.reach for slide in found), OFFSETS)
         under = (slide.index(i, p) for slide, i, p in zip(found, positions, offsets, strict=True))
         return channels + positions, offsets, (*at(*channels), *under)

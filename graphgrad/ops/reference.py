@@ -146,16 +146,16 @@ def _conditional(
     """A sum of products of which only some count; where the last operand picks one of an axis, only that is laid out."""
     places, picked = dict(grid), formula.picked
     counts = np.asarray(True)
-    for index, extent in formula.within:
-        place = _place(replace(index, divisor=1), grid)
-        counts = counts & (place % index.divisor == 0) & (place >= 0) & (place < extent * index.divisor)
     if formula.chosen is not None:
         *operands, position = operands
         *reads, read = reads
         chosen = _read(position, read, grid, formula.outside)
         if picked is not None:
             places[picked] = np.where((chosen >= 0) & (chosen < grid[picked].size), chosen, 0).astype(int)
-        counts = counts & (chosen == _place(formula.chosen, places))
+        counts = chosen == _place(formula.chosen, places)
+    for index, extent in formula.within:
+        place = _place(replace(index, divisor=1), places)
+        counts = counts & (place % index.divisor == 0) & (place >= 0) & (place < extent * index.divisor)
     factors = [_read(array, read, places, formula.outside) for array, read in zip(operands, reads, strict=True)]
     factors += [np.array(numbers)[_place(index, places)] for index, numbers in formula.weights]
     value = np.where(counts, math.prod(factors, start=np.asarray(1.0)), 0.0)

@@ -49,7 +49,9 @@ class Slice(Contracting, Operation):
             if isinstance(cut, int) and not -extent <= cut < extent:
                 raise Misfit(f"axis {axis} of {{0}} has {extent} elements, {cut} is none of them")
             if not isinstance(cut, int) and not range(extent)[slice(*cut)]:
-                raise Misfit(f"{_shown(cut)} takes nothing of axis {axis} of {{0}}, which has {extent} elements")
+                raise Misfit(
+                    f"the slice {_shown(cut)} takes nothing of axis {axis} of {{0}}, which has {extent} elements"
+                )
         return self.contraction(a).infer(a)
 
     def notation(self, a: Type) -> Notation:
@@ -142,7 +144,7 @@ def slice_(a: Node, index: Any) -> Node:
     """
     given = index if isinstance(index, tuple) else (index,)
     if given.count(...) > 1:
-        raise GraphError(f"{written(a)}: `...` stands twice in a subscript")
+        raise GraphError(f"a subscript of {written(a)} has `...` twice")
     if ... in given:
         at = given.index(...)
         rest = (slice(None),) * (a.type.rank - len(given) + 1)
@@ -151,7 +153,7 @@ def slice_(a: Node, index: Any) -> Node:
 
 
 def _cut(a: Node, one: Any) -> Cut:
-    who = f"{written(a)}[...]"
+    who = f"a subscript of {written(a)}"
     if isinstance(one, slice):
         start, stop, step = (None if b is None else whole(who, "a bound", b) for b in (one.start, one.stop, one.step))
         if step == 0:
@@ -250,7 +252,7 @@ def flip(a: Node, axis: Axes = None) -> Node:
     """
     rank = checked_node(a, "flip").type.rank
     given = tuple(range(rank)) if axis is None else wholes("flip", "axis", axis)
-    axes = given if isinstance(given, tuple) else (given,)
+    axes = tuple(dict.fromkeys(given)) if isinstance(given, tuple) else (given,)
     if wrong := [one for one in axes if not -rank <= one < rank]:
         raise GraphError(f"flip: axis {wrong[0]} is out of range: {written(a)} has {rank} axes")
     turned = {one % rank for one in axes}

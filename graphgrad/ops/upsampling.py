@@ -31,7 +31,8 @@ class Upsample(Operation):
             raise Misfit(f"{{0}} is {x}; up-sampling takes channels along one axis or more, such as 3x28x28")
         if (named := MODES[self.mode]) is not None and named != count:
             fits = {axes: mode for mode, axes in MODES.items()}.get(count, "nearest")
-            raise Misfit(f'mode "{self.mode}" is for {named} axes and {{0}} is {x}, with {count}; "{fits}" fits')
+            along = f"{named} ax{'i' if named == 1 else 'e'}s"
+            raise Misfit(f'mode "{self.mode}" is for {along} beside the channels and {{0}} is {x}; "{fits}" fits')
         if self.size is not None:
             return each("size", self.size, count, 1)
         assert self.scale is not None

@@ -44,7 +44,10 @@ def each(
 
 @dataclass(frozen=True, slots=True)
 class Slide:
-    """Windows along one axis: `reach` elements that are `dilation` apart, every `stride`, from `-before` on."""
+    """Windows along one axis: `reach` elements that are `dilation` apart, every `stride`, from `-before` on.
+
+    With `beyond`, the last may reach beyond the padding at the end, if it begins before it.
+    """
 
     extent: int
     reach: int
@@ -52,6 +55,7 @@ class Slide:
     dilation: int = 1
     before: int = 0
     after: int = 0
+    beyond: bool = False
 
     @property
     def span(self) -> int:
@@ -61,12 +65,10 @@ class Slide:
     @property
     def count(self) -> int:
         """How many windows there are; below 1 where not one fits."""
-        return (self.extent + self.before + self.after - self.span) // self.stride + 1
-
-    @property
-    def count_beyond(self) -> int:
-        """How many there are if the last may reach beyond the padding; each begins before the padding at the end."""
-        count = -(-(self.extent + self.before + self.after - self.span) // self.stride) + 1
+        room = self.extent + self.before + self.after - self.span
+        if not self.beyond:
+            return room // self.stride + 1
+        count = -(-room // self.stride) + 1
         return count - ((count - 1) * self.stride >= self.extent + self.before)
 
     def index(self, position: Axis, offset: Axis) -> Index:
@@ -80,7 +82,12 @@ class Slide:
 
 
 def slides(
-    shape: tuple[int, ...], reach: tuple[int, ...], stride: Whole, padding: Padding, dilation: Whole
+    shape: tuple[int, ...],
+    reach: tuple[int, ...],
+    stride: Whole,
+    padding: Padding,
+    dilation: Whole,
+    beyond: bool = False,
 ) -> tuple[Slide, ...]:
     """The windows along the last axes of a shape, as many as `reach` is for.
 
@@ -95,7 +102,7 @@ def slides(
     for axis, extent, r, s, d, p in zip(
         range(first, len(shape)), shape[first:], reach, strides, dilations, pads, strict=True
     ):
-        slide = Slide(extent, r, s, d, p, p)
+        slide = Slide(extent, r, s, d, p, p, beyond)
         if padding == "same":
             needed = max((-(-extent // s) - 1) * s + slide.span - extent, 0)
             slide = Slide(extent, r, s, d, needed // 2, needed - needed // 2)

@@ -60,14 +60,43 @@ for letters, *shapes in (
         mixtures=["n" * len(shapes), "1" + "n" * (len(shapes) - 1)],
         tag=letters,
     )
-i, k = Axis("i", 4), Axis("k", 3)
-sample(
-    "contraction",
-    Contraction("strided", (i,), (k,), ((Index(((i, 2), (k, 1)), -1),), at(k))),
-    lambda x, w: sliding_window_view(np.pad(x, 1), 3)[::2] @ w,
-    (8,),
-    (3,),
-)
+
+
+def summed(axes, over, *reads):
+    """A contraction by its definition: every term by itself, 0 where one of its factors is not there."""
+
+    def value(*arrays):
+        result = np.zeros([axis.extent for axis in axes], np.result_type(*arrays))
+        for place in np.ndindex(*(axis.extent for axis in (*axes, *over))):
+            at_ = dict(zip((*axes, *over), place, strict=True))
+            term = 1.0
+            for array, read in zip(arrays, reads, strict=True):
+                where = [(sum(at_[a] * f for a, f in index.terms) + index.offset) / index.divisor for index in read]
+                there = all(w == int(w) and 0 <= w < extent for w, extent in zip(where, array.shape, strict=True))
+                term = term * (array[tuple(map(int, where))] if there else 0.0)
+            result[place[: len(axes)]] += term
+        return result
+
+    return value
+
+
+i, j, k = Axis("i", 4), Axis("j", 2), Axis("k", 3)
+for tag, axes, over, reads, shapes in (
+    ("strided", (i,), (k,), ((Index(((i, 2), (k, 1)), -1),), at(k)), ((8,), (3,))),
+    ("nowhere plain", (), (i, k), ((Index(((i, 2), (k, 1)), -1),), (Index(((i, 3), (k, -1)), 1),)), ((9,), (9,))),
+    ("at a fixed place", (i,), (), ((Index((), 1), *at(i)), at(i)), ((2, 4), (4,))),
+    ("a part of an axis", (), (i,), (at(i), (Index(((i, 1),), 1),)), ((6,), (5,))),
+    ("divided", (i, j), (k,), ((Index(((i, 1), (k, 1)), 0, 2),), at(j, k)), ((3,), (2, 3))),
+    ("twice", (i, j), (), ((Index(((i, 1), (j, 2))), Index(((i, 1),))), at(j)), ((6, 4), (2,))),
+):
+    sample(
+        "contraction",
+        Contraction(tag, axes, over, reads),
+        summed(axes, over, *reads),
+        *shapes,
+        mixtures=["nn", "n1"],
+        tag=tag,
+    )
 
 # -- shapes --------------------------------------------------------------------------------------------------------
 
