@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphgrad.calculus.gradient import grad
 from graphgrad.graph import (
+    AdviceWarning,
     DataError,
     GradientError,
     GraphError,
@@ -220,6 +221,7 @@ def __dir__() -> list[str]:
 __all__ = [
     "SGD",
     "Adam",
+    "AdviceWarning",
     "Chain",
     "Constant",
     "DataError",

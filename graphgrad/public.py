@@ -91,6 +91,24 @@ class Graph(_Graph):
 
         return check_gradients(self, {**(arrays or {}), **named}, of, rtol=rtol, atol=atol, most=most, seed=seed)
 
+    def advice(self) -> list[str]:
+        """A sentence for each loss that does not fit the output layer it is fed by, with the layer or the loss that does.
+
+        What cannot be told from the graph is left alone. A step that is bound for training warns of the same, with
+        AdviceWarning.
+
+        >>> import graphgrad as gg
+        >>> with gg.Graph() as g:
+        ...     x, t, W = gg.input("x", 2), gg.input("t"), gg.param("W", 3, 2)
+        ...     g.y = gg.sigmoid(W @ x)
+        ...     g.l = gg.cross_entropy(g.y, t)
+        >>> [sentence.partition("; ")[2][:40] for sentence in g.advice()]
+        ['the output layer of cross_entropy is sof']
+        """
+        from graphgrad.ops.advice import advice
+
+        return list(advice(self.nodes))
+
     def evaluation(self) -> Self:
         """The graph as it is used when it has been trained: with running statistics, and without dropout.
 

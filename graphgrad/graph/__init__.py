@@ -1,6 +1,7 @@
 """What the user builds: graphs, nodes, names and notation, shapes, the text form, errors."""
 
 from graphgrad.graph.errors import (
+    AdviceWarning,
     DataError,
     GradientError,
     GraphError,
@@ -37,6 +38,7 @@ __all__ = [
     "PRODUCT",
     "SUM",
     "ZERO",
+    "AdviceWarning",
     "Axis",
     "DataError",
     "Formula",

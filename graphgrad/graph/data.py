@@ -197,10 +197,10 @@ def _warn(leaf: Node, where: Array, what: str) -> None:
     place = f" at {', '.join(parts)}" if parts else ""
     more = f" and {count - 1:,} more" if (count := int(np.count_nonzero(where))) > 1 else ""
     message = f"{_tex(leaf)} {what}{place}{more}: {_introduced(leaf)}"
-    warnings.warn(NotFiniteWarning(message), stacklevel=_depth_of_user())
+    warnings.warn(NotFiniteWarning(message), stacklevel=depth_of_user())
 
 
-def _depth_of_user() -> int:
+def depth_of_user() -> int:
     """How many frames up the user's own line is, for the place of a warning raised by the caller."""
     depth, frame = 1, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "graphgrad":

@@ -58,5 +58,9 @@ class DataError(GraphError):
     """An array given to a compiled function is missing, of the wrong shape or kind, or not finite."""
 
 
+class AdviceWarning(UserWarning):
+    """A network is about to be trained whose loss does not fit its output layer; `Graph.advice()` says it beforehand."""
+
+
 class NotFiniteWarning(UserWarning):
     """A value is NaN; it is said here and passed through, never hidden."""

@@ -15,10 +15,23 @@ from graphgrad.compiler.cpu import print_step
 from graphgrad.compiler.lower import lower
 from graphgrad.compiler.program import program
 from graphgrad.compiler.rewrites import rewrite
-from graphgrad.graph import DataError, Graph, GraphError, Leaf, Name, Node, NotFiniteWarning, Type, ancestors, number
-from graphgrad.graph.data import Array, bind
+from graphgrad.graph import (
+    AdviceWarning,
+    DataError,
+    Graph,
+    GraphError,
+    Leaf,
+    Name,
+    Node,
+    NotFiniteWarning,
+    Type,
+    ancestors,
+    number,
+)
+from graphgrad.graph.data import Array, bind, depth_of_user
 from graphgrad.graph.domain import check, expected
 from graphgrad.ops import batch_sum
+from graphgrad.ops.advice import advice
 from graphgrad.runtime.function import Function
 
 
@@ -83,6 +96,8 @@ class BoundStep:
         own = tuple(node for node in graph.parameters if node in needed)
         self._expected = expected(order)
         state = State(graph)
+        for sentence in advice(order):
+            warnings.warn(AdviceWarning(sentence), stacklevel=depth_of_user())
         updates = states(order)
         for parameter in trained:
             if parameter in updates:

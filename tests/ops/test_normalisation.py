@@ -101,14 +101,14 @@ def test_the_statistics_of_one_sample_do_not_poison_the_running_ones():
 
 
 def test_a_state_is_not_trained_and_not_shared():
-    g, arrays = batch_normalised()
+    g, _ = batch_normalised()
     with pytest.raises(gg.GradientError, match="∂J/∂v does not exist"):
         gg.compile(g, "J", wrt=["v"])
     with gg.Graph() as h:
         x, y, m, v = gg.input("x"), gg.input("y"), gg.param("m"), gg.param("v")
         w = gg.param("w")
         h.J = gg.batch_sum(w * gg.batch_norm(x, m, v) + gg.batch_norm(y, m, v))
-    with pytest.raises(gg.GraphError, match="m is a state of .* and of .*: give each its own"):
+    with pytest.raises(gg.GraphError, match=r"m is a state of .* and of .*: give each its own"):
         gg.compile(h, "J", wrt="w").bind(optimizer=gg.SGD(0.1), m=0.0, v=1.0, w=1.0)
 
 
