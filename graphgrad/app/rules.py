@@ -81,9 +81,17 @@ def _local(node: Node) -> list[str]:
         ]
     if node.graph.expansion(node) is None:
         found: Formula = op.formula(*types)
-        if found.body is None and found.reduction in (None, "sum"):
+        if _of_affine_indices(found):
             return [_by_index(node, position, found) for position in range(len(types))]
     return [""] * len(types)
+
+
+def _of_affine_indices(found: Formula) -> bool:
+    """Whether every term is a product of elements at affine indices, and all of them count."""
+    product = found.body is None and found.reduction in (None, "sum") and not found.weights
+    indices = (index for read in found.reads for index in read)
+    every = found.chosen is None and not found.within
+    return product and every and all(index.divisor == 1 and not index.table for index in indices)
 
 
 def _by_index(node: Node, position: int, found: Formula) -> str:
