@@ -116,7 +116,8 @@ class Function:
         if bound is None:
             by_node, samples, single = bind(self.leaves, arrays, self.dtype)
             check(self._expected, by_node)
-            bound = [by_node[leaf] for leaf in self.leaves], samples or 1, single
+            arrays_of = (by_node[leaf] for leaf in self.leaves)
+            bound = [a if a.flags.carray else a.copy() for a in arrays_of], samples or 1, single
         elif self._beyond_unit:
             check(self._beyond_unit, dict(zip(self.leaves, bound[0], strict=True)))
         values, samples, single = bound
@@ -124,7 +125,7 @@ class Function:
             found = interpret(self.program, dict(zip(self.leaves, values, strict=True)), samples, self.dtype)
             return Result(self, values, samples, single, found, None)
         memory = self._memory(samples)
-        self._step(*[a if a.flags.carray else a.copy() for a in values], memory)
+        self._step(*values, memory)
         return Result(self, values, samples, single, None, memory)
 
     @np.errstate(
