@@ -22,6 +22,7 @@ from graphgrad.graph import (
     Operation,
     Type,
     ancestors,
+    at,
     computed_from,
     written,
 )
@@ -264,8 +265,10 @@ def structure(op: Operation, types: tuple[Type, ...], position: int) -> str:
         return "sum" if formula.over else "selection"
     if any(len(index.terms) > 1 for index in read):
         return "banded"
-    if not formula.over and moved == own:
+    if not formula.over and read == at(*formula.axes) and operand.shape == output.shape:
         return "diagonal"
+    if len(moved) < len(read):
+        return "dense"  # an axis is read along a diagonal
     return "Kronecker" if moved & own else "matrix"
 
 

@@ -125,7 +125,10 @@ def test_every_factor_has_its_edge_its_structure_and_its_formula(lecture):
     assert factors[-1].local("unicode") == "I ⊗ xᵀ"
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=str)
+OF_THE_BATCH = {"batch_norm", "drop"}  # what they compute depends on where in the batch a sample stands
+
+
+@pytest.mark.parametrize("sample", [s for s in SAMPLES if s.name not in OF_THE_BATCH], ids=str)
 def test_local_jacobians_against_central_differences(sample):
     tried = case(sample)
     arrays = tried.draw()
