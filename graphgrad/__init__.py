@@ -171,6 +171,7 @@ if TYPE_CHECKING:
     from graphgrad.calculus.equations import Equation, equations
     from graphgrad.calculus.jacobian import Jacobian, jacobian, local_jacobian
     from graphgrad.calculus.weight import WeightGradient, one_weight
+    from graphgrad.drawing.tiles import Tiles, tiles
     from graphgrad.runtime.function import Function, Result, compile
     from graphgrad.training.fit import History, fit
     from graphgrad.training.initial import Constant, Glorot, He, Orthogonal, Uniform, Zeros, initial
@@ -193,6 +194,7 @@ _LATER = {
     "Orthogonal": "graphgrad.training.initial",
     "Result": "graphgrad.runtime.function",
     "SGD": "graphgrad.training.optimizers",
+    "Tiles": "graphgrad.drawing.tiles",
     "Uniform": "graphgrad.training.initial",
     "WeightGradient": "graphgrad.calculus.weight",
     "Zeros": "graphgrad.training.initial",
@@ -204,11 +206,14 @@ _LATER = {
     "jacobian": "graphgrad.calculus.jacobian",
     "local_jacobian": "graphgrad.calculus.jacobian",
     "one_weight": "graphgrad.calculus.weight",
+    "tiles": "graphgrad.drawing.tiles",
 }
 """What is imported when it is first used: Numba comes with it, or `import graphgrad` would wait for it."""
 
 
 def __getattr__(name: str) -> Any:
+    if name == "networks":
+        return importlib.import_module("graphgrad.networks")
     if name in _LATER:
         return getattr(importlib.import_module(_LATER[name]), name)
     raise AttributeError(f"module 'graphgrad' has no attribute {name!r}")
@@ -243,6 +248,7 @@ __all__ = [
     "Result",
     "ShapeError",
     "TextError",
+    "Tiles",
     "Uniform",
     "WeightGradient",
     "Zeros",
@@ -390,6 +396,7 @@ __all__ = [
     "sum",
     "tan",
     "tanh",
+    "tiles",
     "transpose",
     "upsample",
     "variance",

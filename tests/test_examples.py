@@ -26,6 +26,23 @@ SAYS = {
         "∂l/∂W⁽⁰⁾ = ∂l/∂A xᵀ",
     ],
     "l07_backpropagation": ["∂l/∂B = W⁽¹⁾ᵀ ∂l/∂C", "All 11 gradients agree"],
+    "l09_parameter_counts": ["7,850 parameters", "655,370 parameters", "167,772,170 parameters", "280 parameters"],
+    "l10_connections": [
+        "full              22,500 weights",
+        "three neighbours     450 weights",
+        "shared                 3 w",
+    ],
+    "l11_convolution": [
+        "9 parameters in 1 array",
+        "A = x ⋆[padding same] w: 4x128x128 from 4x1x3x3, 36 parameters",
+        "nine outputs of a map see rows 62 to 66, columns 62 to 66",
+        "grouped = x ⋆[groups 4] w_grouped        8x126x126, 72 weights",
+    ],
+    "l12_pooling": [
+        "64 numbers become 16",
+        "each window's gradient goes to its winner",
+        "moved by a pixel, the digits change by 81%, M by 56%, A by 57%",
+    ],
     "l15_batches": [
         "z = 0.06, σ(z) = 0.5150, l = 0.6636, ∂l/∂w = [-0.485 -0.194  0.485]",
         "z = [ 0.06 11.06]",

@@ -105,8 +105,8 @@ def mixed(theme: Theme, heat: float) -> str:
     """The colour of an element on the diverging scale centred at 0; `heat` runs from -1 to 1."""
     end = theme["high"] if heat > 0 else theme["low"]
     share = STRONGEST * min(abs(heat), 1.0)
-    channels = zip(_channels(theme["middle"]), _channels(end), strict=True)
-    return "#" + "".join(f"{round(start + share * (stop - start)):02X}" for start, stop in channels)
+    pairs = zip(channels(theme["middle"]), channels(end), strict=True)
+    return "#" + "".join(f"{round(start + share * (stop - start)):02X}" for start, stop in pairs)
 
 
 def mixed_in_css(heat: float) -> str:
@@ -128,9 +128,10 @@ def contrast(one: str, other: str) -> float:
 
 
 def _luminance(colour: str) -> float:
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (k / 255 for k in _channels(colour))]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (k / 255 for k in channels(colour))]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def _channels(colour: str) -> tuple[int, ...]:
+def channels(colour: str) -> tuple[int, ...]:
+    """Red, green and blue of a colour, from 0 to 255."""
     return tuple(int(colour[k : k + 2], 16) for k in (1, 3, 5))
