@@ -217,6 +217,8 @@ def _juxtaposed(node: Node, style: Style, opened: Container[Node]) -> tuple[str,
         return shown, SUM if shown.startswith(("-", "−")) else ATOM
     if node.op is multiply and _side_by_side(node, opened):
         parts = [enclosed(*_juxtaposed(operand, style, opened), PRODUCT, style) for operand in node.inputs]
+        if parts[1].startswith(("-", "−")):  # a minus between two factors would be read as a difference
+            parts[1] = enclosed(parts[1], SUM, PRODUCT, style)
         return _joined(parts, style), PRODUCT
     op = node.op
     if isinstance(op, Reduce) and op.name == "sum" and len(op.axes(node.inputs[0].type)) == node.inputs[0].type.rank:

@@ -8,7 +8,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 from graphgrad.graph.errors import GraphError, ShapeError, clipped, shown
-from graphgrad.graph.notation import equation, fill, formula, number, written
+from graphgrad.graph.notation import Style, equation, fill, formula, number, written
 from graphgrad.graph.operation import FUNCTIONS, Misfit, Operand, Operation
 from graphgrad.graph.place import Place
 from graphgrad.graph.types import MOST_ELEMENTS, Type
@@ -33,6 +33,10 @@ class Leaf(Operation):
 
     def infer(self, *types: Type) -> Type:
         return self.type
+
+    def shown(self, style: Style) -> str:
+        """A constant as it is read."""
+        return number(self.value, style)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

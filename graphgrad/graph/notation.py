@@ -76,7 +76,7 @@ def symbol(node: Node, style: Style) -> str | None:
     if (named := node.graph.name_of(node)) is not None:
         return {"latex": named.tex, "unicode": named.text, "text": named.ident}[style]
     if node.kind == "constant":
-        return number(node.op.value, style)
+        return str(node.op.shown(style))
     return None
 
 
@@ -94,7 +94,7 @@ def equation(node: Node, style: Style = "text") -> str:
     """The node's whole line: `A = W⁽⁰⁾x`; an input or a parameter is only its name."""
     sign = symbol(node, style)
     if not node.inputs:
-        value = number(node.op.value, style) if node.kind == "constant" else sign
+        value = node.op.shown(style) if node.kind == "constant" else sign
         return f"{sign} = {value}" if sign and sign != value else sign or formula(node, style)
     return f"{sign} = {formula(node, style)}" if sign else formula(node, style)
 

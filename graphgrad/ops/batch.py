@@ -16,6 +16,7 @@ from graphgrad.graph import (
     NoGradient,
     Notation,
     Operation,
+    Style,
     Type,
     at,
     axes_of,
@@ -79,7 +80,10 @@ class BatchSpread(Operation):
 
 
 class BatchSize(Leaf):
-    """The number of samples, N."""
+    """The number of samples, N, which is known at the call."""
+
+    def shown(self, style: Style) -> str:
+        return self.name
 
 
 def batch_size(graph: Graph) -> Node:
