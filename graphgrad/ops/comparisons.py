@@ -110,7 +110,7 @@ where = built_in(
 )
 maximum = built_in(
     "maximum",
-    larger,
+    lambda a, b: larger(a, b),
     lambda y, a, b: (greater_equal(a, b), less(a, b)),
     function("maximum", r"\max", "max"),
     doc="""The larger of a and b, elementwise; NaN where one of them is.
@@ -121,7 +121,7 @@ maximum = built_in(
 )
 minimum = built_in(
     "minimum",
-    smaller,
+    lambda a, b: smaller(a, b),
     lambda y, a, b: (less_equal(a, b), greater(a, b)),
     function("minimum", r"\min", "min"),
     doc="""The smaller of a and b, elementwise; NaN where one of them is.
