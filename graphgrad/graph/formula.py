@@ -137,7 +137,8 @@ def axes_of(shape: tuple[int, ...], names: str = NAMES) -> tuple[Axis, ...]:
 
 
 def stretched(axes: Sequence[Axis], shape: tuple[int, ...]) -> tuple[Index, ...]:
-    """Where an operand of this shape is read at these axes: at 0 along those over which its one element is repeated."""
+    """Where an operand is read at the last of these axes: at 0 along those over which its one element is repeated."""
+    own = axes[len(axes) - len(shape) :]
     return tuple(
-        ZERO if extent == 1 and axis.extent != 1 else at(axis)[0] for axis, extent in zip(axes, shape, strict=True)
+        ZERO if extent == 1 and axis.extent != 1 else at(axis)[0] for axis, extent in zip(own, shape, strict=True)
     )

@@ -23,6 +23,9 @@ from graphgrad.graph import (
 )
 from graphgrad.graph.formula import Reduction
 
+ADJOINT = "_adjoint"
+"""What is added to the name of a linear map for the map that goes the other way."""
+
 Reads = tuple[tuple[Index, ...], ...]
 Written = Callable[..., Notation] | Notation | None
 
@@ -51,7 +54,7 @@ class Contraction(Operation):
 
     def notation(self, *types: Type) -> Notation:
         if self.written is None:
-            return function(self.name)
+            return mapped(self.name)
         return self.written(*types) if callable(self.written) else self.written
 
     def formula(self, *types: Type) -> Formula:
@@ -100,7 +103,7 @@ class Contraction(Operation):
         conditions = ((index.placed(solved), extent) for index, extent in within)
         return _in_order(
             Contraction(
-                self.name if self.name.endswith("_adjoint") else f"{self.name}_adjoint",
+                turned(self.name) if self._factors == 1 else self.name.removesuffix(ADJOINT) + ADJOINT,
                 out,
                 tuple(axis for axis in (*self.axes, *self.over) if axis not in solved),
                 reads,
@@ -109,17 +112,35 @@ class Contraction(Operation):
             )
         )
 
+    @property
+    def _factors(self) -> int:
+        """How many operands are multiplied."""
+        return len(self.reads) - (self.chosen is not None)
+
     def _ends_with(self, axis: Axis, position: int, shapes: tuple[tuple[int, ...], ...]) -> bool:
         """Whether a factor of the adjoint is read at the axis itself and ends where it does: beyond, the product is 0."""
         if axis in self.axes:
             return True
-        factors = len(shapes) - (self.chosen is not None)
         return any(
             index.axis == axis and extent == axis.extent
-            for other in range(factors)
+            for other in range(self._factors)
             if other != position
             for index, extent in zip(self.reads[other], shapes[other], strict=True)
         )
+
+
+def turned(name: str) -> str:
+    """The name of a linear map the other way round."""
+    return name.removesuffix(ADJOINT) if name.endswith(ADJOINT) else name + ADJOINT
+
+
+def mapped(name: str) -> Notation:
+    """A linear map as a function of its operands, with the sign of the transpose where it goes the other way."""
+    if not name.endswith(ADJOINT):
+        return function(name)
+    plain = function(name.removesuffix(ADJOINT))
+    head, _, operands = plain.latex.partition(r"\left(")
+    return Notation(rf"{head}^{{\top}}\left({operands}", plain.unicode.replace("(", "ᵀ(", 1), function(name).text)
 
 
 class Contracting:

@@ -16,10 +16,8 @@ import numpy as np
 
 from graphgrad.graph import (
     FUNCTIONS,
-    Axis,
     Formula,
     GraphError,
-    Index,
     Misfit,
     Node,
     NoGradient,
@@ -32,6 +30,7 @@ from graphgrad.graph import (
     name,
     number,
     public,
+    stretched,
 )
 from graphgrad.ops.definition import as_body, changed, options_of, traced
 from graphgrad.ops.symbolic import derived, is_expression, sp
@@ -133,7 +132,7 @@ class Elementwise(Operation):
 
     def formula(self, *types: Type) -> Formula:
         axes = axes_of(broadcast(types).shape)
-        return Formula(axes, tuple(_stretched(axes, type) for type in types), body=self.body_of_symbols)
+        return Formula(axes, tuple(stretched(axes, type.shape) for type in types), body=self.body_of_symbols)
 
     def body_of_symbols(self, *symbols: Any) -> Any:
         """The body over other symbols than its own."""
@@ -302,15 +301,6 @@ def broadcast(types: tuple[Type, ...]) -> Type:
         told = " and ".join(f"{{{position}}} is {type}" for position, type in enumerate(types))
         raise Misfit(f"{told}, which cannot be broadcast to one shape") from None
     return Type(tuple(shape), any(type.per_sample for type in types))
-
-
-def _stretched(axes: tuple[Axis, ...], type: Type) -> tuple[Index, ...]:
-    """Where an operand is read: at the trailing axes, at 0 along an axis of extent 1 that is stretched."""
-    own = axes[len(axes) - type.rank :]
-    return tuple(
-        Index() if extent == 1 and axis.extent != 1 else Index(((axis, 1),))
-        for axis, extent in zip(own, type.shape, strict=True)
-    )
 
 
 __all__ = ["Elementwise", "broadcast", "built_in", "documented", "elementwise", "internal", "is_one", "times"]

@@ -74,7 +74,7 @@ class MatMul(Operation):
         rows = axes_of(a.shape[-2:-1], "i")
         columns = axes_of(b.shape[-2:][1:], "j")
         shared = Axis("k", a.shape[-1])
-        left, right = (stretched(every[len(every) + 2 - max(t.rank, 2) :], t.shape[:-2]) for t in (a, b))
+        left, right = (stretched(every, t.shape[:-2]) for t in (a, b))
         reads = ((*left, *at(*rows, shared)), (*right, *at(shared, *columns)))
         return Formula(every + rows + columns, reads, (shared,), "sum")
 

@@ -83,8 +83,9 @@ class Pad(Operation):
             return None
         (a,) = inputs
         with a.graph.derivation():
-            maps = zip(self.each(a.type), a.shape, strict=True)
-            return Resample(tuple(self._rows(*pair, extent) if any(pair) else None for pair, extent in maps))(a)
+            along = zip(self.each(a.type), a.shape, strict=True)
+            maps = tuple(self._rows(*pair, extent) if any(pair) else None for pair, extent in along)
+            return Resample(maps, self.name)(a)
 
     def _rows(self, before: int, after: int, extent: int) -> Rows:
         """Which element of the axis stands at each position of the result."""

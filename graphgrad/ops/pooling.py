@@ -189,7 +189,7 @@ class AdaptivePool(Operation):
                 return MaxPool(kernel)(x) if self.name == "adaptive_max_pool" else AvgPool(kernel)(x)
             kept = (None,) * (x.type.rank - len(sizes))
             if self.name == "adaptive_avg_pool":
-                return Resample((*kept, *(_means(*pair) for pair in along)), "bin_means")(x)
+                return Resample((*kept, *(_means(*pair) for pair in along)), self.name)(x)
             windows = [_windows(*pair) for pair in along]
             laid = tuple(
                 Rows(n, tuple((k,) for places in each for k in places))

@@ -17,8 +17,8 @@ from graphgrad.graph import (
     Type,
     at,
     axes_of,
-    function,
 )
+from graphgrad.ops.contraction import mapped, turned
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Resample(Operation):
         return Type(shape, a.per_sample)
 
     def notation(self, a: Type) -> Notation:
-        return function(self.name)
+        return mapped(self.name)
 
     def formula(self, a: Type) -> Formula:
         axes = axes_of(self.infer(a).shape)
@@ -90,4 +90,4 @@ class Resample(Operation):
 
     def vjp(self, gradient: Node, output: Node, *inputs: Node) -> tuple[Node | NoGradient, ...]:
         back = tuple(rows.transposed() if rows else None for rows in self.maps)
-        return (Resample(back, f"{self.name.removesuffix('_adjoint')}_adjoint")(gradient),)
+        return (Resample(back, turned(self.name))(gradient),)

@@ -57,7 +57,7 @@ class Upsample(Operation):
         (x,) = inputs
         with x.graph.derivation():
             maps = (self._rows(n, m) if n != m else None for n, m in zip(x.shape[1:], self.sizes(x.type), strict=True))
-            return Resample((None, *maps))(x)
+            return Resample((None, *maps), self.name)(x)
 
     def _rows(self, n: int, m: int) -> Rows:
         """The matrix from n to m elements: which places each takes its value from, and in what parts."""
