@@ -18,6 +18,7 @@ from graphgrad.ops.activations import (
     softsign,
     tanh,
 )
+from graphgrad.ops.adaptive import adaptive_avg_pool, adaptive_max_pool
 from graphgrad.ops.arithmetic import (
     add,
     divide,
@@ -69,8 +70,6 @@ from graphgrad.ops.normalisation import batch_norm, group_norm, instance_norm, l
 from graphgrad.ops.norms import norm
 from graphgrad.ops.pad import pad
 from graphgrad.ops.pooling import (
-    adaptive_avg_pool,
-    adaptive_max_pool,
     avg_pool,
     global_avg_pool,
     global_max_pool,
