@@ -38,7 +38,7 @@ ELEMENTWISE = every_elementwise()
 
 
 def test_every_elementwise_operation_is_sampled():
-    missing = set(ELEMENTWISE) - set(EXACT)
+    missing = {name for name, op in every_elementwise().items() if op.built_in} - set(EXACT)
     assert not missing, f"no `unary` or `binary` row in tests/ops/samples.py for {', '.join(sorted(missing))}"
 
 
