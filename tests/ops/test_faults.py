@@ -10,7 +10,9 @@ import graphgrad as gg
 from graphgrad.calculus.gradient import _Sweep
 from graphgrad.graph import FUNCTIONS, Index
 from graphgrad.ops import linear, reductions
+from graphgrad.ops.contraction import Contraction
 from graphgrad.ops.elementwise import Elementwise
+from graphgrad.ops.windows import Slide
 from tests.ops import checks
 from tests.ops.bench import Case, case_of
 from tests.ops.samples import SAMPLES
@@ -74,6 +76,30 @@ def index_off_by_one(kind):
     return plant
 
 
+def window_one_off(monkeypatch):
+    right = Slide.index
+    monkeypatch.setattr(Slide, "index", lambda slide, i, p: replace(right(slide, i, p), offset=1 - slide.before))
+
+
+def filter_turned_round(monkeypatch):
+    def index(slide, i, p):
+        return Index(((i, slide.stride), (p, -slide.dilation)), slide.span - 1 - slide.before)
+
+    monkeypatch.setattr(Slide, "index", index)
+
+
+def stride_forgotten_on_the_way_back(monkeypatch):
+    right = Contraction.adjoint
+
+    def adjoint(op, position, shapes):
+        found = right(op, position, shapes)
+        return replace(found, reads=tuple(tuple(replace(i, divisor=1) for i in read) for read in found.reads))
+
+    monkeypatch.setattr(Contraction, "adjoint", adjoint)
+
+
+STRIDED = "conv-padding 1 stride 2-1x5,2x1x3-n1"
+
 FAULTS = [
     ("a factor of 1.001", scaled(1.001, "sigmoid"), "sigmoid-2x3-n", {"gradient", "adjoint"}),
     ("a factor of 1.0001", scaled(1.0001, "sigmoid"), "sigmoid-2x3-n", {"gradient", "adjoint"}),
@@ -87,6 +113,11 @@ FAULTS = [
     ("an index off by one in the transpose", index_off_by_one(linear.Transpose), "transpose-2x3-n", {"value"}),
     ("an index off by one in the sum", index_off_by_one(reductions.Reduce), "sum-axis 0-2x3-n", {"value"}),
     ("an index off by one in the broadcast", index_off_by_one(reductions.Broadcast), "sum-axis 0-2x3-n", {"gradient"}),
+    ("a window one off", window_one_off, STRIDED, {"value"}),
+    ("a window of a pool one off", window_one_off, "max_pool-kernel 2-2x4-n", {"value"}),
+    ("a filter turned round", filter_turned_round, STRIDED, {"value"}),
+    ("a stride forgotten on the way back", stride_forgotten_on_the_way_back, STRIDED, {"gradient", "adjoint"}),
+    ("the same in a pool", stride_forgotten_on_the_way_back, "avg_pool-kernel 2-2x4-n", {"gradient", "adjoint"}),
 ]
 
 

@@ -10,6 +10,7 @@ import pytest
 import graphgrad as gg
 from graphgrad.graph.text import read
 from graphgrad.graph.writing import write
+from graphgrad.ops.pooling import MaxPool
 from graphgrad.ops.reference import evaluate
 from tests.ops.bench import INTERPRETED, run
 
@@ -76,11 +77,25 @@ def test_pytorch_gives_the_same(call, arrays, expected):
     np.testing.assert_allclose(value(call, *arrays), np.array(expected, float), rtol=1e-14)
 
 
+TIES = np.array([[2.0, 7.0, 7.0, 1.0, 7.0, 7.0]])
+
+
 def test_of_equal_elements_the_first_takes_the_gradient():
-    ties = np.array([[2.0, 7.0, 7.0, 1.0, 7.0, 7.0]])
     for target in ("numpy", INTERPRETED):
-        _, gradient = value(lambda x: gg.max_pool(x, 3, 1), ties, wrt=[0], target=target)
+        _, gradient = value(lambda x: gg.max_pool(x, 3, 1), TIES, wrt=[0], target=target)
         assert gradient.tolist() == [[0, 2, 1, 0, 1, 0]]
+        _, gradient = value(lambda x: gg.max_pool(x, 3), TIES, wrt=[0], target=target)
+        assert gradient.tolist() == [[0, 1, 0, 0, 1, 0]]
+
+
+def test_a_tie_that_is_split_would_be_seen(monkeypatch):
+    def split(op, gradient, output, x):
+        won = gg.equal(x, gg.upsample(output, op.kernel))
+        return (gg.upsample(gradient / (gg.avg_pool(won, op.kernel) * op.kernel), op.kernel) * won,)
+
+    monkeypatch.setattr(MaxPool, "vjp", split)
+    _, gradient = value(lambda x: gg.max_pool(x, 3), TIES, wrt=[0])
+    np.testing.assert_allclose(gradient, [[0, 0.5, 0.5, 0, 0.5, 0.5]])
 
 
 def test_the_winner_is_a_node():
