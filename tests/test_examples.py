@@ -26,6 +26,10 @@ SAYS = {
         "∂l/∂W⁽⁰⁾ = ∂l/∂A xᵀ",
     ],
     "l07_backpropagation": ["∂l/∂B = W⁽¹⁾ᵀ ∂l/∂C", "All 11 gradients agree"],
+    "l08_activations": [
+        "leaky_relu                      -0.1000  -0.0200  -0.0050   0.5000",
+        "α of the PReLU: 0.25 before, 0.0",
+    ],
     "l09_parameter_counts": ["7,850 parameters", "655,370 parameters", "167,772,170 parameters", "280 parameters"],
     "l10_connections": [
         "full              22,500 weights",
@@ -43,11 +47,15 @@ SAYS = {
         "each window's gradient goes to its winner",
         "moved by a pixel, the digits change by 81%, M by 56%, A by 57%",
     ],
+    "l13_two_class_cnn": ["F = ReLU(z_F)", "105 parameters; F is 4x8x8, P is 4x4x4", "held-out accuracy: 0.9"],
+    "l13_k_class_cnn": ["l     −ln y[t]", "1,898 parameters in 6 arrays", "held-out accuracy: 0.9"],
     "l15_batches": [
         "z = 0.06, σ(z) = 0.5150, l = 0.6636, ∂l/∂w = [-0.485 -0.194  0.485]",
         "z = [ 0.06 11.06]",
         "0.999984",
     ],
+    "l16_segmentation": ["1,843 parameters", "held-out pixels that are right: 0.9"],
+    "l16_localisation": ["9,604 parameters", "held-out overlap of the boxes: 0."],
     "breast_cancer": ["held-out accuracy: 0.9"],
 }
 """What each example prints, among other things."""
