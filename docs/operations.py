@@ -163,7 +163,7 @@ def gradients(graph: gg.Graph, node: Node) -> Iterator[str]:
         try:
             lines = gg.equations(of, operand)
         except gg.GradientError as error:
-            told.append(str(error).rpartition(": ")[2])
+            told.append(f"none: {str(error).rpartition(': ')[2]}")
             continue
         for line in lines:
             if line.wrt is operand or line.wrt is None:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from graphgrad.graph import GraphError, Node, NoGradient, Notation, Type, function, number, public
+from graphgrad.graph import POWER, PRODUCT, SUM, GraphError, Node, NoGradient, Notation, Type, function, number, public
 from graphgrad.graph.node import clipped, real_number
 from graphgrad.ops.arithmetic import power, square
 from graphgrad.ops.elementwise import Elementwise, internal
@@ -15,7 +15,12 @@ from graphgrad.ops.magnitude import abs_, sign
 from graphgrad.ops.reductions import Axes, OverAxes, Reduce, as_written, broadcast_to
 from graphgrad.ops.symbolic import sp, where
 
-inverse = internal("inverse", lambda a: where(sp.Eq(a, 0), 0, 1 / a), lambda y, a: -square(y))
+inverse = internal(
+    "inverse",
+    lambda a: where(sp.Eq(a, 0), 0, 1 / a),
+    lambda y, a: -square(y),
+    Notation(r"\frac{1}{{0}}", "1/{0}", "1 / {0}", PRODUCT, (POWER,), (SUM,)),
+)
 """1/a, and 0 at 0: in the gradient of what has a kink at 0, where the slope is taken to be 0."""
 
 _scaled = internal("scaled", lambda size, top: where(sp.Eq(size, top), 1, size / top))
@@ -25,7 +30,7 @@ _share: Elementwise = internal(
     "share",
     lambda a, y: where(sp.Eq(y, 0), 0, a / y),
     lambda share, a, y: (inverse(y), -share * inverse(y)),
-    lambda *types: Notation(r"\frac{{0}}{{1}}", "{0} / {1}", "{0} / {1}", latex_operands=(0, 0)),
+    lambda *types: Notation(r"\frac{{0}}{{1}}", "{0} / {1}", "{0} / {1}", latex_operands=(SUM, SUM)),
 )
 """a/y, and 0 where y is 0."""
 
