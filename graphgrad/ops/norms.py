@@ -30,7 +30,7 @@ _share: Elementwise = internal(
     "share",
     lambda a, y: where(sp.Eq(y, 0), 0, a / y),
     lambda share, a, y: (inverse(y), -share * inverse(y)),
-    lambda *types: Notation(r"\frac{{0}}{{1}}", "{0} / {1}", "{0} / {1}", latex_operands=(SUM, SUM)),
+    Notation(r"\frac{{0}}{{1}}", "{0} / {1}", "{0} / {1}", PRODUCT, (PRODUCT, POWER), (SUM, SUM)),
 )
 """a/y, and 0 where y is 0."""
 
