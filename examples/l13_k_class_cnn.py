@@ -25,7 +25,7 @@ print(
 )
 
 # ∂l/∂E is y less the one-hot target: the softmax and its loss belong together.
-result = gg.compile(g, "l", wrt="E", dtype="float32")(x=held_out, t=t_held_out, **history.params)
+result = gg.compile(g, "l", wrt="E", target="numpy", dtype="float32")(x=held_out, t=t_held_out, **history.params)
 assert np.allclose(result.grad["E"], result["y"] - np.eye(10)[t_held_out], atol=1e-6)
 assert np.allclose(result["y"].sum(axis=1), 1, atol=1e-6)
 

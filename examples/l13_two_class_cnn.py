@@ -30,7 +30,7 @@ print(
     f"Σ l per batch from {history.loss[0]:.3f} to {history.loss[-1]:.3f} in {len(history.loss)} epochs of {len(seen)}"
 )
 
-result = gg.compile(g, "y", dtype="float32")(x=held_out, **history.params)
+result = gg.compile(g, "y", target="numpy", dtype="float32")(x=held_out, **history.params)
 accuracy = np.mean((result["y"] > 0.5) == t_held_out)
 print(f"held-out accuracy: {accuracy:.4f} of {len(held_out)} digits")
 assert accuracy >= 0.95

@@ -36,7 +36,7 @@ def scenes(zeros, ones, count):
     return {"x": np.stack([image for image, _ in made]), "t": np.stack([classes for _, classes in made])}
 
 
-seen, held_out = scenes(zeros[:120], ones[:120], 400), scenes(zeros[120:], ones[120:], 100)
+seen, held_out = scenes(zeros[:120], ones[:120], 300), scenes(zeros[120:], ones[120:], 100)
 
 with gg.Graph("fully convolutional network") as g:
     x, t = gg.input("x", 1, SIDE, SIDE), gg.input("t", SIDE, SIDE)
@@ -49,10 +49,10 @@ with gg.Graph("fully convolutional network") as g:
 print(g)
 print(f"{g.count_params():,} parameters")
 
-history = gg.fit(g, "l", seen, optimizer=gg.Adam(0.01), epochs=8, batch_size=20, dtype="float32", progress=False)
+history = gg.fit(g, "l", seen, optimizer=gg.Adam(0.01), epochs=12, batch_size=10, dtype="float32", progress=False)
 print(f"Σ l per batch from {history.loss[0]:.2f} to {history.loss[-1]:.2f} in {len(history.loss)} epochs")
 
-y = gg.compile(g, "y", dtype="float32")(x=held_out["x"], **history.params)["y"]
+y = gg.compile(g, "y", target="numpy", dtype="float32")(x=held_out["x"], **history.params)["y"]
 found, asked = np.argmax(y, axis=1), held_out["t"]
 right = np.mean(found == asked)
 dice = [2 * np.sum((found == k) & (asked == k)) / (np.sum(found == k) + np.sum(asked == k)) for k in (1, 2)]
