@@ -27,7 +27,7 @@ SAYS = {
     ],
     "l07_backpropagation": ["∂l/∂B = W⁽¹⁾ᵀ ∂l/∂C", "All 11 gradients agree"],
     "l08_activations": [
-        "leaky_relu                      -0.1000  -0.0200  -0.0050   0.5000",
+        "  -0.1000  -0.0200  -0.0050   0.5000   2.0000  10.0000",
         "α of the PReLU: 0.25 before, 0.0",
     ],
     "l09_parameter_counts": ["7,850 parameters", "655,370 parameters", "167,772,170 parameters", "280 parameters"],
