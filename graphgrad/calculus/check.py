@@ -17,6 +17,7 @@ import numpy as np
 from graphgrad.calculus.gradient import no_path, sweep
 from graphgrad.graph import DataError, GradientError, Graph, Node, ancestors, computed_from
 from graphgrad.graph.data import Array, bind
+from graphgrad.graph.domain import check, expected
 from graphgrad.ops.reference import evaluate
 
 AGREES, KINK, UNDECIDED, WRONG, NOT_FINITE, NO_GRADIENT = (
@@ -219,6 +220,7 @@ def check_gradients(
     nodes = [node for node in graph.nodes if node in before and node is not target and node.kind != "constant"]
     leaves = [node for node in nodes if not node.inputs]
     given, samples, _ = bind(leaves, arrays, np.float64)
+    check(expected(before), given)
     probe = _Probe(target, evaluate([target, *nodes], given, samples), samples)
     slack = _Tolerance(rtol, atol)
     derived = evaluate([gradients[node] for node in nodes if node in gradients], probe.base, samples)
