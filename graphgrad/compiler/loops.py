@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+LANES = {"float32": 16, "float64": 8}
+"""How many samples are computed at once: the numbers of one cache line."""
+
 
 @dataclass(frozen=True, slots=True)
 class Comment:
@@ -30,6 +33,7 @@ class Combine:
     """A local scalar takes one more term: `name += text`, or the larger, the smaller, the product.
 
     For "argmax" it becomes `position` where the text is larger than the largest so far, kept in `name_best`.
+    On lanes each takes its own.
     """
 
     name: str
@@ -78,17 +82,24 @@ class Argument:
     per_sample: bool
 
 
+Zone = Literal["kept", "shared", "each", "total", "own"]
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the step's memory: the value of an instruction (by its number in the program).
+    """A part of the step's memory: a value, by the number of its instruction in the program (None for a leaf's).
 
-    It begins `fixed + each * N` elements from the start of the memory."""
+    Its zone is "kept" from step to step, in the array of the parameters; or it is "shared" by all samples; or holds "each" sample, from `offset` numbers a sample on; or is a thread's:
+    its "own" working space, or in its part of the "total" over the samples, which ends up in that of the first thread.
+    What is `lanes` has a number for each of the samples that are computed at once.
+    """
 
     name: str
-    instruction: int
-    offset: tuple[int, int]
+    instruction: int | None
+    zone: Zone
+    offset: int
     shape: tuple[int, ...]
-    per_sample: bool
+    lanes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,27 +110,70 @@ class Flat:
     of: str
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An input whose samples are brought into lanes, block by block."""
+
+    argument: str
+    lanes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Once for each sample, or for each block of them on lanes; the threads share them.
+
+    `sums` is the part of the totals (from, to) to which this pass adds up, on lanes by way of the array `partial`.
+    """
+
+    body: Sequence[Statement]
+    given: Sequence[Given] = ()
+    sums: tuple[int, int] = (0, 0)
+    partial: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Once for the step, by the first thread."""
+
+    body: Sequence[Statement]
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """How many numbers a step needs: kept as parameters, shared by all samples, for each sample, for each thread, and
+    how many of the last are totals."""
+
+    kept: int
+    shared: int
+    each: int
+    own: int
+    totals: int
+
+
 @dataclass(frozen=True)
 class Step:
     """A whole step: its arguments, the layout of its memory, its phases in order, and what it gives back.
 
+    `lanes` is how many samples are computed at once; a step for a `team` takes the number of its thread and of all.
     `results` are sections of the memory, or texts where a result is an argument or a number; `returns` is the scalar
     that the step itself returns. A step with `updates` changes its parameters in the last phase.
-    Those of the `functions` that are `wide` run in long inner loops. `tables` are constant
-    numbers that the statements read, by name.
+    Those of the `functions` that are `wide` have vector forms that are used. `tables` are constant numbers that the
+    statements read, by name; `work` is about how many numbers it computes for each sample.
     """
 
     title: str
     arguments: Sequence[Argument]
     sections: Sequence[Section]
     flats: Sequence[Flat]
-    accumulators: int
-    memory: tuple[int, int]
-    phases: Sequence[Sequence[Statement]]
+    memory: Memory
+    phases: Sequence[Samples | Shared]
     results: Sequence[Section | str]
     returns: str | None
     updates: bool
     dtype: str
+    lanes: int
+    team: bool
     functions: frozenset[str]
     wide: frozenset[str]
     tables: Mapping[str, tuple[float, ...]]
+    work: int

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import builtins
 import keyword
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from graphgrad.compiler.layout import Layout, Value, lay_out
 from graphgrad.compiler.loops import (
+    LANES,
     Argument,
     Combine,
     Comment,
     Flat,
+    Given,
     Let,
     Loop,
     Product,
-    Section,
+    Samples,
+    Shared,
     Statement,
     Step,
     Store,
@@ -47,12 +52,35 @@ RESERVED = frozenset(
         "sqrt",
         "copysign",
         "results",
+        "parameters",
+        "areas",
+        "mine",
+        "block",
+        "blocks",
+        "chunk",
+        "alive",
+        "thread",
+        "threads",
+        "candidate",
+        "better",
+        "partial",
+        "meet",
+        "lanes_at",
+        "load_lanes",
+        "choose",
+        "numbered",
+        "below",
+        "sum_of_lanes",
+        "function",
     }
 )
 IMPORTED = frozenset({*FUNCTIONS.values(), "sqrt", "copysign", "inf", "nan"})
 VECTORISED = frozenset({"exp", "expm1", "log", "log1p", "tanh"})
+"""The functions that have a vector form, for long loops and for lanes."""
 WIDE = 8
 """From how many elements in the innermost loop on a function is built of vector instructions, which compile slower."""
+AFTERWARDS = -2
+"""A phase after all others, shared by all samples."""
 _START = {"sum": 0.0, "prod": 1.0, "argmax": 0.0, "max": float("-inf"), "min": float("inf")}
 
 
@@ -63,14 +91,23 @@ def lower(
     dtype: str,
     results: tuple[Instruction, ...] = (),
     returns: Instruction | None = None,
+    *,
+    lanes: bool = False,
+    team: bool = False,
+    resident: bool = False,
 ) -> Step:
-    """The loops of a program; `leaves` are its arguments in order, `returns` is the scalar that the step returns."""
+    """The loops of a program; `leaves` are its arguments in order, `returns` is the scalar that the step returns.
+
+    On `lanes`, samples are computed a block at a time; a `team` of threads shares them; `resident` parameters are in
+    one array, from step to step, and no arguments.
+    """
     program, pinned = _detached(program)
     kept = frozenset(value for value in program.values.values() if value.inputs and value is not returns)
-    plan = schedule(program, kept | pinned)
-    layout = _Lowering(program, plan, kept, leaves, title, dtype, results, returns)
-    layout.statements()  # finds out which values are read across nests
-    return layout.finish()
+    plan = schedule(program, kept | pinned, lanes)
+    lowering = _Lowering(program, plan, kept, leaves, title, dtype, returns, lanes, team, resident)
+    lowering.statements()  # finds out which values are read across nests
+    lowering.returned()
+    return lowering.finish(results)
 
 
 def _detached(program: Program) -> tuple[Program, frozenset[Instruction]]:
@@ -131,13 +168,19 @@ class _Lowering:
         leaves: tuple[Node, ...],
         title: str,
         dtype: str,
-        results: tuple[Instruction, ...],
         returns: Instruction | None,
+        lanes: bool,
+        team: bool,
+        resident: bool,
     ) -> None:
         self.program, self.plan, self.kept, self.leaves = program, plan, kept, leaves
-        self.title, self.dtype, self.results, self.returns = title, dtype, results, returns
+        self.title, self.dtype, self.returns = title, dtype, returns
+        self.lanes, self.team = lanes, team
+        self.resident = frozenset(leaf for leaf in leaves if resident and not leaf.per_sample)
+        self.in_lanes = frozenset(leaf for leaf in leaves if lanes and leaf.per_sample)
         names = _Names()
         self.leaf_names = {leaf: names.unique(leaf.op.name) for leaf in leaves}
+        self.given = {leaf: names.unique(f"{leaf.op.name}_data") for leaf in self.in_lanes}
         self.array_names: dict[Instruction, str] = {}
         for instruction in plan.items:
             node = program.names.get(instruction)
@@ -149,9 +192,17 @@ class _Lowering:
         self.local: dict[Instruction, str] = {}
         for instruction, item in plan.items.items():
             axes = "".join(LOOP_NAMES[k] for k in range(len(item.nest.axes)))
-            scope = axes or ("n" if instruction.type.per_sample else "")
+            scope = axes or ("n" if instruction.type.per_sample else "value" * team)
             stem = self.array_names[instruction]
             self.local[instruction] = names.unique(f"{stem}_{scope}") if scope else stem
+        self.own_sums = {
+            instruction: names.unique(f"{self.array_names[instruction]}_{'lanes' if lanes else 'own'}")
+            for instruction, item in plan.items.items()
+            if team and item.over_samples
+        }
+        self.layout = Layout()
+        self.phase = 0
+        self.used: set[Node] = set()
         self.needed: set[Instruction] = set()
         self.here: Nest | None = None
         self.done: set[Instruction] = set()
@@ -163,30 +214,33 @@ class _Lowering:
 
     # -- statements ----------------------------------------------------------------------------------------------
 
-    def statements(self) -> list[list[Statement]]:
+    def statements(self) -> list[Samples | Shared]:
         """The statements of all phases."""
-        phases = []
+        phases: list[Samples | Shared] = []
         for number, nests in self.plan.phases.items():
+            self.phase, self.used = number, set()
             body = [statement for nest in nests for statement in self._nest(nest)]
-            if number % 2:
-                scalars = [
-                    Let(self.local[item.instruction], literal(0.0, self.dtype)[0])
-                    for nest in nests
-                    for item in nest.items
-                    if item.over_samples and not item.nest.axes
-                ]
-                body = [*scalars, Loop("n", None, body), *self._store_sums(nests)]
-            phases.append(body)
+            if number % 2 == 0:
+                phases.append(Shared(body))
+                continue
+            used = [leaf for leaf in self.leaves if leaf in self.used & self.in_lanes]
+            given = [Given(self.given[leaf], self.leaf_names[leaf]) for leaf in used]
+            scalars = [item for nest in nests for item in nest.items if item.over_samples and not item.nest.axes]
+            if self.team or not scalars:
+                sums = self.layout.sums.get(number, (0, 0)) if self.team else (0, 0)
+                phases.append(Samples(body, given, sums, self.layout.partial.get(number, 0)))
+                continue
+            start = literal(0.0, self.dtype)[0]
+            phases.append(Shared([Let(self.local[item.instruction], start) for item in scalars]))
+            phases.append(Samples(body, given))
+            kept = [item.instruction for item in scalars if item.instruction in self.kept]
+            phases.append(Shared([Store(self.array_names[one], (), self.local[one]) for one in kept]))
         return phases
 
-    def _store_sums(self, nests: list[Nest]) -> list[Statement]:
-        """Sums over the samples without axes are locals; those asked for are stored after the loop."""
-        return [
-            Store(self.array_names[item.instruction], (), self.local[item.instruction])
-            for nest in nests
-            for item in nest.items
-            if item.over_samples and not nest.axes and item.instruction in self.kept
-        ]
+    def returned(self) -> str | None:
+        """What the step returns, after all phases."""
+        self.here, self.phase = None, AFTERWARDS
+        return None if self.returns is None else self._value(self.returns, ())[0]
 
     def _nest(self, nest: Nest) -> list[Statement]:
         if nest.items[0].instruction in self.plan.products:
@@ -214,11 +268,12 @@ class _Lowering:
         comment = self._comment(instruction)
         lines: list[Statement] = [Comment(comment)]
         if item.over_samples:
-            if nest.axes:
+            text = f"choose(alive, {value[0]}, {literal(0.0, self.dtype)[0]})" if self.lanes else value[0]
+            if nest.axes or self.team:
                 self.needed.add(instruction)
-                lines.append(Store(self.array_names[instruction], _names(axes), value[0], add=True))
+                lines.append(Store(self.own_sum(instruction), _names(axes), text, add=True))
             else:
-                lines.append(Combine(name, "sum", value[0]))
+                lines.append(Combine(name, "sum", text))
             return lines
         if instruction in self.updated:
             target = self.updated[instruction]
@@ -236,19 +291,33 @@ class _Lowering:
             picked = next(
                 (axis for axis, own in zip(over, _own(item), strict=True) if own == item.formula.picked), None
             )
+            if self._lanes_here:
+                picked = None  # each lane would have another place
             if picked is not None:
                 body = [Let(picked.name, self._place(item, where, picked)), *body]
             for axis in reversed(over):
                 if axis is not picked:
                     body = [Loop(axis.name, axis.extent, body)]
             lines.extend(body)
-        if instruction in self.needed or instruction in self.kept:
-            index = _names(axes)
-            if instruction.type.per_sample and instruction in self.full:
-                index = ("n", *index)
-            if instruction.type.shape or instruction.type.per_sample or instruction in self.kept:
-                lines.append(Store(self.array_names[instruction], index, name))
+        if instruction in self.kept or (instruction in self.needed and not self._is_local(instruction)):
+            lines.append(Store(self.array_names[instruction], (*self._sample(instruction), *_names(axes)), name))
         return lines
+
+    def own_sum(self, instruction: Instruction) -> str:
+        """The array in which a thread adds up a sum over its samples."""
+        return self.own_sums.get(instruction, self.array_names[instruction])
+
+    @property
+    def _lanes_here(self) -> bool:
+        return self.lanes and self.phase % 2 == 1
+
+    def _sample(self, instruction: Instruction) -> tuple[str, ...]:
+        """The first index of an array that has a place for each sample."""
+        if instruction.leaf is not None:
+            whole = instruction.type.per_sample and not self.lanes
+        else:
+            whole = instruction.type.per_sample and instruction in self.full
+        return ("block" if self.lanes else "n",) if whole else ()
 
     def _place(self, item: Item, where: Where, axis: Axis) -> str:
         """Instead of a loop, the one value of an axis at which a term counts; 0 where there is none."""
@@ -291,26 +360,36 @@ class _Lowering:
             for operand, read in zip(instruction.inputs, formula.reads, strict=True)
         ]
         running = dict(zip(axes, where, strict=True))
-        operands += [(f"real({'n' if axis is SAMPLES else _index(running[axis])})", ATOM) for axis in formula.values]
+        operands += [self._running(axis, running) for axis in formula.values]
         if formula.body is None:
             return self._terms(operands, formula, axes, where)
         symbols = sp.symbols(f"operand:{len(operands)}", real=True)
         expression = formula.body(*symbols)
-        text = source(expression, dict(zip(symbols, operands, strict=True)), self.dtype)
+        text = source(expression, dict(zip(symbols, operands, strict=True)), self.dtype, self._lanes_here)
         called = set(re.findall(r"[a-z][a-z0-9]*", text[0])) & IMPORTED
         self.functions.update(called)
-        self.wide.update(called & VECTORISED if self.innermost >= WIDE else ())
+        self.wide.update(called & VECTORISED if self.innermost >= WIDE or self.lanes else ())
         return text
+
+    def _running(self, axis: Axis, running: Mapping[Axis, Index]) -> Text:
+        """The value of a running index, as a number that is computed with."""
+        if axis is not SAMPLES:
+            return f"real({_index(running[axis])})", ATOM
+        first = f"{LANES[self.dtype]} * block"
+        return (f"numbered(memory, {first})", ATOM) if self.lanes else ("real(n)", ATOM)
 
     def _terms(self, operands: list[Text], formula: Formula, axes: tuple[Axis, ...], where: Where) -> Text:
         """A product with its weights, where its conditions hold."""
         limits = [limit for _, limit in formula.within]
         indices = substitute(tuple(index for index, _ in formula.within), axes, where)
         tests = [test for index, limit in zip(indices, limits, strict=True) for test in self._tests(index, limit)]
+        chosen = None
         if formula.chosen is not None:
             *operands, position = operands
             (place,) = substitute((formula.chosen,), axes, where)
-            tests.append(f"{grouped(position, SUM)} == {_index(place)}")
+            chosen = f"{grouped(position, SUM)} == {_index(place)}"
+            if not self._lanes_here:
+                tests.append(chosen)
         for index, numbers in formula.weights:
             (place,) = substitute((index,), axes, where)
             operands = [*operands, (f"{self._table('weights', numbers)}[{_index(place)}]", ATOM)]
@@ -318,6 +397,8 @@ class _Lowering:
         text = first
         if others:
             text = " * ".join([grouped(first, PRODUCT), *(grouped(other, UNARY) for other in others)]), PRODUCT
+        if chosen is not None and self._lanes_here:
+            text = f"choose({chosen}, {text[0]}, {literal(0.0, self.dtype)[0]})", ATOM
         if not tests:
             return text
         return f"{grouped(text, SUM)} if {' and '.join(tests)} else {literal(0.0, self.dtype)[0]}", CHOICE
@@ -363,10 +444,8 @@ class _Lowering:
         if isinstance(instruction.op, BatchSize):
             return "real(N)", ATOM
         if instruction.leaf is not None:
-            name, each = self.leaf_names[instruction.leaf], instruction.type.per_sample
-            if len(where) != len(instruction.type.shape):
-                return self._in_order_of(name, instruction, where, each), ATOM
-            return _element(name, (*(["n"] if each else []), *map(self._index, where))), ATOM
+            self.used.add(instruction.leaf)
+            return self._element_of(self.leaf_names[instruction.leaf], instruction, where), ATOM
         if instruction in self.plan.inline:
             formula = instruction.op.formula(*(operand.type for operand in instruction.inputs))
             return self._body(instruction, formula, where, formula.axes)
@@ -376,24 +455,26 @@ class _Lowering:
         if not instruction.type.shape and (item.nest is not self.here) and self._in_scope(item):
             return self.local[instruction], ATOM
         self.needed.add(instruction)
-        name, each = self.array_names[instruction], instruction.type.per_sample and instruction in self.full
-        if len(where) != len(instruction.type.shape):
-            return self._in_order_of(name, instruction, where, each), ATOM
-        return _element(name, (*(["n"] if each else []), *map(self._index, where))), ATOM
+        return self._element_of(self.array_names[instruction], instruction, where), ATOM
 
-    def _in_order_of(self, name: str, instruction: Instruction, where: Where, each: bool) -> str:
-        """An element of an array by its number, through a view of the array that has one axis."""
+    def _element_of(self, name: str, instruction: Instruction, where: Where) -> str:
+        """An element of an array; by its number, through a view of the array that has one axis, if `where` is one."""
+        sample = self._sample(instruction)
+        if len(where) == len(instruction.type.shape):
+            return _element(name, (*sample, *map(self._index, where)))
         if name not in self.flats:
             self.flats[name] = Flat(self.locals_taken.unique(f"{name}_flat"), name)
         (index,) = where
-        sample = f"{instruction.type.size} * n + " if each else ""
-        return f"{self.flats[name].name}[{sample}{self._index(index)}]"
+        before = f"{instruction.type.size} * {sample[0]} + " if sample else ""
+        return f"{self.flats[name].name}[{before}{self._index(index)}]"
 
     def _in_scope(self, item: Item) -> bool:
-        """A scalar is a local of the function, or of the loop over the samples that its reader is in as well."""
-        if not item.instruction.type.per_sample:
-            return True
-        return self.here is not None and self.here in self.plan.phases[item.phase]
+        """A scalar is a local of the function, or of the loop over the samples that its reader is in as well.
+
+        With a team, what is not per sample is known to the first thread, until it is read from the memory."""
+        if item.instruction.type.per_sample:
+            return self.here is not None and self.here in self.plan.phases[item.phase]
+        return not self.team or (item.phase == self.phase and not item.over_samples)
 
     @property
     def full(self) -> set[Instruction]:
@@ -427,49 +508,62 @@ class _Lowering:
 
     # -- layout --------------------------------------------------------------------------------------------------
 
-    def finish(self) -> Step:
+    def finish(self, results: tuple[Instruction, ...]) -> Step:
         """Lay out the memory and write the statements with what is known now."""
-        stored = [i for i in self.plan.items if i in self.kept or (i in self.needed and not self._is_local(i))]
-        sums = [i for i in stored if self.plan.items[i].over_samples and i.type.shape]
-        fixed = [i for i in stored if i not in self.full and i not in sums]
-        sections: dict[Instruction, Section] = {}
         number = {instruction: k for k, instruction in enumerate(self.program.order)}
-        at = 0
-        for instruction in (*sums, *fixed):
-            name, type = self.array_names[instruction], instruction.type
-            sections[instruction] = Section(name, number[instruction], (at, 0), type.shape, False)
-            at += type.size
-        accumulators = sum(i.type.size for i in sums)
-        each = 0
-        for instruction in (i for i in stored if i in self.full):
-            name, type = self.array_names[instruction], instruction.type
-            sections[instruction] = Section(name, number[instruction], (at, each), type.shape, True)
-            each += type.size
-        arguments = tuple(Argument(self.leaf_names[leaf], leaf.shape, leaf.per_sample) for leaf in self.leaves)
-        phases = self.statements()
-        returned = None
-        if self.returns is not None:
-            self.here = None
-            returned = self._value(self.returns, ())[0]
+        self.layout = layout = lay_out(
+            [
+                Value(
+                    instruction,
+                    number[instruction],
+                    self.array_names[instruction],
+                    instruction in self.full,
+                    item.phase if item.over_samples else None,
+                    self.own_sums.get(instruction, ""),
+                )
+                for instruction, item in self.plan.items.items()
+                if instruction in self.kept or (instruction in self.needed and not self._is_local(instruction))
+            ],
+            [(self.leaf_names[leaf], leaf) for leaf in self.leaves if leaf in self.resident | self.in_lanes],
+            LANES[self.dtype] if self.lanes else 1,
+            self.team,
+        )
+        arguments = tuple(
+            Argument(self.given.get(leaf, self.leaf_names[leaf]), leaf.shape, leaf.per_sample)
+            for leaf in self.leaves
+            if leaf not in self.resident
+        )
+        phases, returned = self.statements(), self.returned()
+        sections = {s.instruction: s for s in layout.sections if s.instruction is not None}
         return Step(
             self.title,
             arguments,
-            tuple(sections.values()),
+            layout.sections,
             tuple(self.flats.values()),
-            accumulators,
-            (at, each),
+            layout.memory,
             phases,
-            [sections[i] if i in sections else self._value(i, _zeros(i))[0] for i in self.results],
+            [sections[number[i]] if number.get(i) in sections else self._value(i, _zeros(i))[0] for i in results],
             returned,
             bool(self.program.updates),
             self.dtype,
+            LANES[self.dtype] if self.lanes else 1,
+            self.team,
             frozenset(self.functions),
             frozenset(self.wide),
             {name: numbers for (_, numbers), name in self.tables.items()},
+            self._work(),
+        )
+
+    def _work(self) -> int:
+        """About how many numbers are computed for each sample."""
+        return sum(
+            math.prod(axis.extent or 1 for axis in (*item.formula.axes, *item.formula.over))
+            for item in self.plan.items.values()
+            if item.phase % 2 or item.instruction in self.plan.products
         )
 
     def _is_local(self, instruction: Instruction) -> bool:
-        return not instruction.type.shape and not instruction.type.per_sample
+        return not instruction.type.shape and not instruction.type.per_sample and not self.team
 
 
 def _zeros(instruction: Instruction) -> Where:

@@ -69,9 +69,9 @@ def grouped(text: Text, least: int) -> str:
     return text[0] if text[1] >= least else f"({text[0]})"
 
 
-def source(expression: Any, operands: Mapping[Any, Text], dtype: str) -> Text:
-    """The expression as source, with a text for each of its symbols."""
-    return _Printer(operands, dtype).text(plain(expression))
+def source(expression: Any, operands: Mapping[Any, Text], dtype: str, lanes: bool = False) -> Text:
+    """The expression as source, with a text for each of its symbols; of `lanes`, where a test has many answers."""
+    return (_LanesPrinter if lanes else _Printer)(operands, dtype).text(plain(expression))
 
 
 class _Printer:
@@ -168,3 +168,28 @@ class _Printer:
         for value, condition in reversed(pieces):
             shown = f"{grouped(self.text(value), SUM)} if {self.text(condition)[0]} else {shown}"
         return shown, CHOICE
+
+
+class _LanesPrinter(_Printer):
+    """The same for lanes: both sides of a choice are computed, and each lane takes its own."""
+
+    def text(self, e: Any) -> Text:
+        kind = e.func.__name__
+        if kind in ("And", "Or"):
+            parts = (f"({self.text(part)[0]})" for part in sorted(e.args, key=sp.default_sort_key))
+            return {"And": " & ", "Or": " | "}[kind].join(parts), CHOICE
+        if kind == "Not":
+            return f"~({self.text(e.args[0])[0]})", UNARY
+        if kind == "ITE":
+            condition, then, otherwise = (f"({self.text(part)[0]})" for part in e.args)
+            return f"(({condition} & {then}) | (~{condition} & {otherwise}))", ATOM
+        return super().text(e)
+
+    def _choice(self, e: Any) -> Text:
+        *pieces, (last, condition) = e.args
+        if condition != sp.true:
+            pieces, last = [*pieces, (last, condition)], sp.nan
+        shown = self.text(last)[0]
+        for value, condition in reversed(pieces):
+            shown = f"choose({self.text(condition)[0]}, {self.text(value)[0]}, {shown})"
+        return shown, ATOM

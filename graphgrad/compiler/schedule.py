@@ -101,13 +101,21 @@ def as_product(instruction: Instruction) -> Factors | None:
     return None
 
 
+def on_lanes(program: Program) -> bool:
+    """Whether samples are computed a block at a time: where no product is so large that it is made of all at once."""
+    return not any(as_product(instruction) for instruction in program.order if instruction.inputs)
+
+
 def _untransposed(matrix: Instruction) -> tuple[Instruction, bool]:
     return (matrix.inputs[0], True) if isinstance(matrix.op, Transpose) else (matrix, False)
 
 
-def schedule(program: Program, kept: frozenset[Instruction]) -> Schedule:
-    """Place the instructions of a program; `kept` ones must have statements of their own."""
-    return _Scheduler(program, kept).run()
+def schedule(program: Program, kept: frozenset[Instruction], lanes: bool = False) -> Schedule:
+    """Place the instructions of a program; `kept` ones must have statements of their own.
+
+    On lanes, large products are made block by block of the samples like everything else.
+    """
+    return _Scheduler(program, kept, lanes).run()
 
 
 def _walks(read: Where, operand: Instruction) -> bool:
@@ -119,7 +127,7 @@ def _walks(read: Where, operand: Instruction) -> bool:
 
 
 class _Scheduler:
-    def __init__(self, program: Program, kept: frozenset[Instruction]) -> None:
+    def __init__(self, program: Program, kept: frozenset[Instruction], lanes: bool) -> None:
         self.order = [instruction for instruction in program.order if instruction.inputs]
         self.kept = kept | {update.value for update in program.updates}
         self.updates = {update.value for update in program.updates}
@@ -135,7 +143,7 @@ class _Scheduler:
             for operand, read in zip(user.inputs, self.formulas[user].reads, strict=True)
             if not _walks(read, operand)
         }
-        found = ((instruction, as_product(instruction)) for instruction in self.order)
+        found = ((instruction, as_product(instruction)) for instruction in self.order if not lanes)
         self.products = {instruction: factors for instruction, factors in found if factors is not None}
         for factors in self.products.values():
             self.jumped |= {factors.left, factors.right}

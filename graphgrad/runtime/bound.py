@@ -15,6 +15,7 @@ from graphgrad.compiler.cpu import print_step
 from graphgrad.compiler.lower import lower
 from graphgrad.compiler.program import program
 from graphgrad.compiler.rewrites import rewrite
+from graphgrad.compiler.schedule import on_lanes
 from graphgrad.graph import (
     AdviceWarning,
     DataError,
@@ -33,6 +34,8 @@ from graphgrad.graph.domain import check, expected
 from graphgrad.ops import batch_sum
 from graphgrad.ops.advice import advice
 from graphgrad.runtime.function import Function
+from graphgrad.runtime.memory import aligned, kept_together
+from graphgrad.runtime.team import team, threads_for
 
 
 class State:
@@ -108,20 +111,21 @@ class BoundStep:
         with graph.derivation():
             for parameter in trained:
                 updates.update(optimizer.update(parameter, gradients[parameter], state))
-        compiled = rewrite(program([self.objective], updates), function.rewrites)
-        leaves = (*self.inputs, *own, *state.initial)
-        returns = compiled.values[self.objective]
-        self._module, self.source = cache.load(
-            f"{self.dtype.name} bound\n{compiled.key()}",
-            lambda: print_step(lower(compiled, leaves, graph.title, self.dtype.name, returns=returns)),
-        )
+        self._program = rewrite(program([self.objective], updates), function.rewrites)
+        self._leaves = (*self.inputs, *own, *state.initial)
+        self._title = graph.title
+        self._modules: dict[bool, tuple[Any, str]] = {}
         values, _, _ = bind(own, parameters, self.dtype)
-        self.params: dict[str, Array] = {node.op.name: values[node].copy() for node in own}
-        self.state = {node.op.name: np.full(node.shape, fill, self.dtype) for node, fill in state.initial.items()}
-        self._arrays = (*self.params.values(), *self.state.values())
-        self._step = self._module.step
+        start = {**values, **state.initial}
+        flat, views = kept_together([(leaf.op.name, leaf.shape) for leaf in start], self.dtype)
+        for leaf, value in start.items():
+            views[leaf.op.name][...] = value
+        self.params: dict[str, Array] = {node.op.name: views[node.op.name] for node in own}
+        self.state = {node.op.name: views[node.op.name] for node in state.initial}
+        self._parameters = flat
+        self._step: Any = None
         self._shapes: list[tuple[int, ...]] = []
-        self._rest: tuple[Array, ...] = ()
+        self._rest: tuple[Any, ...] = ()
 
     def __call__(self, *data: Any) -> float:
         """One step on a batch (or on one sample); the loss before the step."""
@@ -130,7 +134,8 @@ class BoundStep:
                 data = self._prepared(data)
             loss: float = self._step(*data, *self._rest)
         except (TypeError, AttributeError):  # not arrays that the compiled step takes as they are
-            loss = self._step(*self._prepared(data), *self._rest)
+            data = self._prepared(data)
+            loss = self._step(*data, *self._rest)
         if loss != loss:
             self._say_why(data)
         return loss
@@ -144,11 +149,46 @@ class BoundStep:
         samples = len(arrays[0])
         batch = samples if batch_size is None else max(1, min(int(batch_size), samples))
         losses = np.empty(int(steps), self.dtype)
-        done = self._module.run(*arrays, *self._arrays, self._memory(batch), batch, losses)
+        module, _ = self._module(batch)
+        memory, threads = self._memory(module, batch)
+        own = (self._parameters, memory) if self._parameters.size else (memory,)
+        if hasattr(module, "WORK"):
+            done = team.run(module.run, (*arrays, batch, losses, *own), threads)
+        else:
+            done = module.run(*arrays, batch, losses, *own)
         self._shapes = []
         if done < len(losses):
             self._say_why(arrays)
         return losses[:done]
+
+    @property
+    def source(self) -> str:
+        """The generated source of a step on several samples."""
+        return self._module(2)[1]
+
+    def _module(self, samples: int) -> tuple[Any, str]:
+        """The compiled step for so many samples, and its source: one sample is computed alone, several by a team."""
+        several = samples > 1
+        if several not in self._modules:
+            lanes = several and on_lanes(self._program)
+            self._modules[several] = cache.load(
+                f"{self.dtype.name} bound {several} {lanes}\n{self._program.key()}", lambda: self._generate(several, lanes)
+            )
+        return self._modules[several]
+
+    def _generate(self, several: bool, lanes: bool) -> str:
+        returns = self._program.values[self.objective]
+        step = lower(
+            self._program,
+            self._leaves,
+            self._title,
+            self.dtype.name,
+            returns=returns,
+            lanes=lanes,
+            team=several,
+            resident=True,
+        )
+        return print_step(step)
 
     def _prepared(self, data: tuple[object, ...], named: object = None) -> tuple[Array, ...]:
         """The data as the compiled step takes it; the memory for as many samples."""
@@ -162,13 +202,23 @@ class BoundStep:
         values, samples, _ = bind(self.inputs, given, self.dtype)
         check(self._expected, values)
         arrays = tuple(a if a.flags.carray else a.copy() for a in (values[node] for node in self.inputs))
+        module, _ = self._module(samples or 1)
+        memory, threads = self._memory(module, samples or 1)
         self._shapes = [array.shape for array in arrays]
-        self._rest = (*self._arrays, self._memory(samples or 1))
+        self._rest = (self._parameters, memory) if self._parameters.size else (memory,)
+        self._step = module.step
+        if threads > 1:
+            self._step = lambda *arguments: team.run(module.step, arguments, threads)
+        elif hasattr(module, "WORK"):
+            self._rest = (*self._rest, 0, 1)
         return arrays
 
-    def _memory(self, samples: int) -> Array:
-        fixed, each = self._module.MEMORY
-        return np.empty(fixed + each * samples, self.dtype)
+    def _memory(self, module: Any, samples: int) -> tuple[Array, int]:
+        """The memory of a step on so many samples, and by how many threads it is made."""
+        threads = threads_for(getattr(module, "WORK", 0) * samples)
+        shared, each, own = module.MEMORY
+        padded = -(-samples // module.LANES) * module.LANES
+        return aligned(shared + each * padded + own * threads, self.dtype), threads
 
     def _say_why(self, data: tuple[object, ...]) -> None:
         """The loss is no number: because of the data, or because the parameters have left the range of numbers."""

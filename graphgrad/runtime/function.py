@@ -162,7 +162,7 @@ class Function:
         return (values, samples or 1, single) if samples or not any(s[3] for s in self._slots) else None
 
     def _memory(self, samples: int) -> Array:
-        fixed, each = self._module[0].MEMORY
+        fixed, each, _ = self._module[0].MEMORY
         try:
             return np.empty(fixed + each * samples, self.dtype)
         except (MemoryError, ValueError):
@@ -204,7 +204,7 @@ class Function:
 
     def explain(self) -> str:
         """What was rewritten and why, and how much memory a step takes."""
-        fixed, each = self._module[0].MEMORY
+        fixed, each, _ = self._module[0].MEMORY
         lines = [f"{self.graph.title or 'graph'}: {len(self.program.order)} instructions"]
         lines += [f"{f.phase}: {f.rule} at {f.line} ({f.reason})" for f in self.program.firings]
         lines.append(f"memory: {fixed} numbers and {each} for each sample, {self.dtype}")

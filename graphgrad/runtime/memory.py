@@ -3,11 +3,39 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from graphgrad.compiler.layout import LINE as STEP
+
+LINE = 64
+"""The bytes of a line of the processor's cache."""
+
+
+def aligned(count: int, dtype: Any) -> Any:
+    """So many numbers that begin at a line of the processor's cache, all 0."""
+    itemsize = np.dtype(dtype).itemsize
+    raw = np.zeros(count * itemsize + LINE, np.uint8)
+    start = -raw.ctypes.data % LINE
+    return raw[start : start + count * itemsize].view(dtype)
+
+
+def kept_together(shapes: Sequence[tuple[str, tuple[int, ...]]], dtype: Any) -> tuple[Any, dict[str, Any]]:
+    """One array for several, each of which begins at a line of the cache, and a view of each by its name."""
+    starts, count = [], 0
+    for _, shape in shapes:
+        starts.append(count)
+        count += -(-math.prod(shape) // STEP) * STEP
+    flat = aligned(count, dtype)
+    return flat, {
+        name: flat[start : start + math.prod(shape)].reshape(shape)
+        for start, (name, shape) in zip(starts, shapes, strict=True)
+    }
 
 
 def _array_at(typing_context: Any, memory: Any, start: Any, shape: Any) -> Any:
@@ -15,16 +43,23 @@ def _array_at(typing_context: Any, memory: Any, start: Any, shape: Any) -> Any:
     if not isinstance(memory, types.Array) or memory.ndim != 1:
         return None
     view = types.Array(memory.dtype, len(shape), "C")
+    return view(memory, start, shape), view_at(view)
+
+
+def view_at(view: Any) -> Any:
+    """The code of a view of this type: (memory, first number, shape) to an array that begins there."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        memory, shape = signature.args[0], signature.args[2]
         base = context.make_array(signature.args[0])(context, builder, arguments[0])
         offset = context.cast(builder, arguments[1], signature.args[1], types.intp)
         extents = [
             context.cast(builder, extent, signature.args[2].types[k], types.intp)
             for k, extent in enumerate(cgutils.unpack_tuple(builder, arguments[2], len(shape)))
         ]
-        itemsize = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(memory.dtype)))
-        strides = [itemsize]
+        item = context.get_data_type(view.dtype)
+        itemsize = context.get_constant(types.intp, context.get_abi_sizeof(item))
+        strides = [itemsize] if extents else []
         for extent in reversed(extents[1:]):
             strides.insert(0, builder.mul(strides[0], extent))
         count = context.get_constant(types.intp, 1)
@@ -35,7 +70,7 @@ def _array_at(typing_context: Any, memory: Any, start: Any, shape: Any) -> Any:
 
         populate_array(
             result,
-            data=builder.gep(base.data, [offset]),
+            data=builder.bitcast(builder.gep(base.data, [offset]), item.as_pointer()),
             shape=extents,
             strides=strides,
             itemsize=itemsize,
@@ -44,7 +79,7 @@ def _array_at(typing_context: Any, memory: Any, start: Any, shape: Any) -> Any:
         )
         return result._getvalue()
 
-    return view(memory, start, shape), generate
+    return generate
 
 
 def _array_at_in_python(memory: Any, start: int, shape: tuple[int, ...]) -> Any:

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from llvmlite import binding, ir
 from numba import config, types
+from numba.core import cgutils
 from numba.extending import intrinsic
+
+from graphgrad.runtime.lanes import Lanes
 
 Value = Any
 
@@ -36,6 +39,15 @@ class Format:
     lowest: float  # exp of less is 0
     ln2_high: float  # leading bits of ln 2, so that n * ln2_high is exact
     ln2_low: float
+
+    def of_lanes(self, count: int) -> Format:
+        """The same format in each lane of a vector."""
+        return replace(self, real=ir.VectorType(self.real, count), integer=ir.VectorType(self.integer, count))
+
+    @property
+    def width(self) -> int:
+        """The bits of a number."""
+        return 1 + self.mantissa + (self.bias + 1).bit_length()
 
     @property
     def to_integer(self) -> float:
@@ -69,10 +81,14 @@ class _Writer:
         self.b, self.form, self.fused = builder, form, _has_fma()
 
     def number(self, value: Any) -> Value:
-        return ir.Constant(self.form.real, float(value)) if isinstance(value, int | float) else value
+        return self._constant(self.form.real, float(value)) if isinstance(value, int | float) else value
 
     def whole(self, value: Any) -> Value:
-        return ir.Constant(self.form.integer, value) if isinstance(value, int) else value
+        return self._constant(self.form.integer, value) if isinstance(value, int) else value
+
+    @staticmethod
+    def _constant(kind: Any, value: Any) -> Value:
+        return ir.Constant(kind, [value] * kind.count if isinstance(kind, ir.VectorType) else value)
 
     def add(self, x: Any, y: Any) -> Value:
         return self.b.fadd(self.number(x), self.number(y))
@@ -89,7 +105,13 @@ class _Writer:
     def fma(self, x: Any, y: Any, z: Any) -> Value:
         """x * y + z, rounded once where the processor can."""
         x, y, z = self.number(x), self.number(y), self.number(z)
-        return self.b.fma(x, y, z) if self.fused else self.b.fadd(self.b.fmul(x, y), z)
+        if not self.fused:
+            return self.b.fadd(self.b.fmul(x, y), z)
+        if not isinstance(self.form.real, ir.VectorType):
+            return self.b.fma(x, y, z)
+        kind = self.form.real
+        name = f"llvm.fma.v{kind.count}f{self.form.width}"
+        return self.b.call(cgutils.get_or_insert_function(self.b.module, ir.FunctionType(kind, [kind] * 3), name), (x, y, z))
 
     def where(self, sign: str, x: Any, y: Any, then: Any, otherwise: Any) -> Value:
         """`then` where the comparison holds; a NaN makes it false."""
@@ -156,7 +178,7 @@ class _Writer:
         least = 2.0 ** (1 - form.bias)
         tiny = b.fcmp_ordered("<", x, self.number(least))
         normal = b.select(tiny, self.mul(x, 2.0**form.mantissa), x)
-        base = b.bitcast(ir.Constant(form.real, math.sqrt(0.5)), form.integer)
+        base = b.bitcast(self.number(math.sqrt(0.5)), form.integer)
         bits = self.bits(normal)
         exponent = b.ashr(b.sub(bits, base), self.whole(form.mantissa))
         m = self.real(b.sub(bits, b.shl(exponent, self.whole(form.mantissa))))
@@ -185,7 +207,7 @@ class _Writer:
     def tanh(self, x: Value) -> Value:
         """-e / (e + 2) with e = exp(-2|x|) - 1, and the sign of x."""
         b, form = self.b, self.form
-        sign = b.and_(self.bits(x), self.whole(-(1 << (form.integer.width - 1))))
+        sign = b.and_(self.bits(x), self.whole(-(1 << (form.width - 1))))
         size = self.real(b.xor(self.bits(x), sign))
         e = self.expm1(self.mul(size, -2))
         result = self.div(self.sub(0, e), self.add(e, 2))
@@ -194,9 +216,12 @@ class _Writer:
 
 def _function(name: str) -> Callable[..., Any]:
     def typed(typing_context: Any, x: Any) -> Any:
-        if not isinstance(x, types.Float):
+        real = x.real if isinstance(x, Lanes) else x
+        if not isinstance(real, types.Float):
             return None
-        form = SINGLE if x.bitwidth == 32 else DOUBLE
+        form = SINGLE if real.bitwidth == 32 else DOUBLE
+        if isinstance(x, Lanes):
+            form = form.of_lanes(x.count)
 
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             return getattr(_Writer(builder, form), name)(arguments[0])

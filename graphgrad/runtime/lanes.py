@@ -1,0 +1,323 @@
+"""Lanes: the same value of as many samples as one cache line holds, computed at once as one vector.
+
+A step that runs on lanes reads like one that runs sample by sample: `A[i] = W0[i, 0] * x[0]` where `x[0]` is that
+element of 16 samples in float32, of 8 in float64. What is not per sample stays a number and meets lanes in all of them.
+Numba's loops would have to be vectorised by LLVM, which gives up where arrays may overlap; a type of its own does not
+leave it to chance, and sums along an axis stay in registers. Without a compiler, lanes are NumPy arrays.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import config, types
+from numba.core import cgutils
+from numba.core.datamodel import models
+from numba.core.imputils import lower_builtin, lower_cast
+from numba.core.typeconv import Conversion
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, register_model
+
+from graphgrad.compiler.loops import LANES
+from graphgrad.runtime.memory import view_at
+
+
+class Lanes(types.Type):  # type: ignore[misc]
+    """The type of lanes of one precision."""
+
+    def __init__(self, real: Any) -> None:
+        self.real, self.count = real, LANES[str(real)]
+        super().__init__(name=f"Lanes({real})")
+
+    def can_convert_from(self, typing_context: Any, other: Any) -> Any:
+        """A number becomes lanes that are all that number."""
+        return Conversion.promote if isinstance(other, types.Number) else None
+
+    def unify(self, typing_context: Any, other: Any) -> Any:
+        return self if isinstance(other, types.Number) else None
+
+
+class Mask(types.Type):  # type: ignore[misc]
+    """The type of a test of lanes: a truth value in each."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        super().__init__(name=f"Mask({count})")
+
+    def can_convert_from(self, typing_context: Any, other: Any) -> Any:
+        return Conversion.promote if isinstance(other, types.Boolean) else None
+
+
+@register_model(Lanes)
+class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, type: Lanes) -> None:
+        number = ir.FloatType() if type.real.bitwidth == 32 else ir.DoubleType()
+        super().__init__(manager, type, ir.VectorType(number, type.count))
+
+
+@register_model(Mask)
+class _MaskModel(models.PrimitiveModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, type: Mask) -> None:
+        super().__init__(manager, type, ir.VectorType(ir.IntType(1), type.count))
+
+
+def _spread(builder: Any, value: Any, vector: Any) -> Any:
+    """A number in all lanes."""
+    first = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
+    return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), zeros)
+
+
+@lower_cast(types.Number, Lanes)  # type: ignore[untyped-decorator]
+def _number_to_lanes(context: Any, builder: Any, number: Any, lanes: Any, value: Any) -> Any:
+    return _spread(builder, context.cast(builder, value, number, lanes.real), context.get_value_type(lanes))
+
+
+@lower_cast(types.Boolean, Mask)  # type: ignore[untyped-decorator]
+def _truth_to_mask(context: Any, builder: Any, truth: Any, mask: Any, value: Any) -> Any:
+    return _spread(builder, context.cast(builder, value, truth, types.boolean), context.get_value_type(mask))
+
+
+# -- arithmetic ------------------------------------------------------------------------------------------------------
+
+_ARITHMETIC = {
+    operator.add: "fadd",
+    operator.iadd: "fadd",
+    operator.sub: "fsub",
+    operator.isub: "fsub",
+    operator.mul: "fmul",
+    operator.imul: "fmul",
+    operator.truediv: "fdiv",
+}
+_COMPARISONS = {
+    operator.gt: ">",
+    operator.ge: ">=",
+    operator.lt: "<",
+    operator.le: "<=",
+    operator.eq: "==",
+    operator.ne: "!=",
+}
+_LOGIC = {operator.and_: "and_", operator.or_: "or_"}
+
+
+def _lanes_among(operands: Any) -> Any:
+    return next((one for one in operands if isinstance(one, Lanes)), None)
+
+
+def _infers(operation: Any, result: Any) -> None:
+    """Lanes with lanes or numbers give what `result` says of them."""
+
+    class Template(AbstractTemplate):  # type: ignore[misc]
+        def generic(self, operands: Any, keywords: Any) -> Any:
+            lanes = _lanes_among(operands)
+            if lanes is None or not all(isinstance(one, Lanes | types.Number) for one in operands):
+                return None
+            return signature(result(lanes), *([lanes] * len(operands)))
+
+    infer_global(operation)(Template)
+
+
+def _infers_logic(operation: Any) -> None:
+    class Template(AbstractTemplate):  # type: ignore[misc]
+        def generic(self, operands: Any, keywords: Any) -> Any:
+            mask = next((one for one in operands if isinstance(one, Mask)), None)
+            if mask is None or not all(isinstance(one, Mask | types.Boolean) for one in operands):
+                return None
+            return signature(mask, *([mask] * len(operands)))
+
+    infer_global(operation)(Template)
+
+
+def _defines(operation: Any, kinds: tuple[Any, ...], generate: Any) -> None:
+    lower_builtin(operation, *kinds)(generate)
+
+
+def _define_operators() -> None:
+    for operation, instruction in _ARITHMETIC.items():
+        _infers(operation, lambda lanes: lanes)
+
+        def arithmetic(context: Any, builder: Any, sig: Any, args: Any, instruction: str = instruction) -> Any:
+            return getattr(builder, instruction)(*args, flags=("contract",))
+
+        _defines(operation, (Lanes, Lanes), arithmetic)
+    for operation, sign in _COMPARISONS.items():
+        _infers(operation, lambda lanes: Mask(lanes.count))
+
+        def compare(context: Any, builder: Any, sig: Any, args: Any, sign: str = sign) -> Any:
+            test = builder.fcmp_unordered if sign == "!=" else builder.fcmp_ordered
+            return test(sign, *args)
+
+        _defines(operation, (Lanes, Lanes), compare)
+    for operation, instruction in _LOGIC.items():
+        _infers_logic(operation)
+
+        def logic(context: Any, builder: Any, sig: Any, args: Any, instruction: str = instruction) -> Any:
+            return getattr(builder, instruction)(*args)
+
+        _defines(operation, (Mask, Mask), logic)
+    _infers_logic(operator.invert)
+    _defines(operator.invert, (Mask,), lambda context, builder, sig, args: builder.not_(args[0]))
+    _infers(operator.neg, lambda lanes: lanes)
+    _defines(operator.neg, (Lanes,), lambda context, builder, sig, args: builder.fneg(args[0]))
+
+
+# -- functions -------------------------------------------------------------------------------------------------------
+
+
+def _lanes_at(typing_context: Any, memory: Any, start: Any, shape: Any) -> Any:
+    """A view of the memory whose elements are lanes: as many of them as the shape says, from a number on."""
+    if not isinstance(memory, types.Array) or memory.ndim != 1:
+        return None
+    lanes = Lanes(memory.dtype)
+    view = types.Array(lanes, len(shape), "C", aligned=False)
+    return view(memory, start, shape), view_at(view)
+
+
+def _lanes_at_in_python(memory: Any, start: int, shape: tuple[int, ...]) -> Any:
+    count = LANES[memory.dtype.name]
+    return memory[start : start + math.prod(shape) * count].reshape(*shape, count)
+
+
+def _choose(typing_context: Any, test: Any, then: Any, otherwise: Any) -> Any:
+    """In each lane, or of two numbers: the one where the test holds, the other elsewhere."""
+    lanes = _lanes_among((then, otherwise))
+    if isinstance(test, Mask):
+        result = lanes or Lanes(then)
+        return result(test, result, result), lambda context, builder, sig, args: builder.select(*args)
+    if not isinstance(test, types.Boolean):
+        return None
+    result = lanes or then
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.select(context.cast(builder, args[0], sig.args[0], types.boolean), *args[1:])
+
+    return result(test, result, result), generate
+
+
+def _choose_in_python(test: Any, then: Any, otherwise: Any) -> Any:
+    if np.ndim(test):
+        return np.where(test, then, otherwise)
+    return then if test else otherwise
+
+
+def _numbered(typing_context: Any, like: Any, first: Any) -> Any:
+    """The numbers of the samples, as lanes: first, first + 1, ..."""
+    if not isinstance(like, types.Array):
+        return None
+    lanes = Lanes(like.dtype)
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        vector = context.get_value_type(lanes)
+        steps = ir.Constant(vector, [float(k) for k in range(lanes.count)])
+        start = context.cast(builder, args[1], sig.args[1], lanes.real)
+        return builder.fadd(_spread(builder, start, vector), steps)
+
+    return lanes(like, first), generate
+
+
+def _numbered_in_python(like: Any, first: int) -> Any:
+    return np.arange(first, first + LANES[like.dtype.name]).astype(like.dtype)
+
+
+def _below(typing_context: Any, like: Any, count: Any) -> Any:
+    """The test that holds in the first `count` lanes."""
+    if not isinstance(like, types.Array):
+        return None
+    lanes = LANES[str(like.dtype)]
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        numbers = ir.VectorType(ir.IntType(64), lanes)
+        limit = _spread(builder, context.cast(builder, args[1], sig.args[1], types.int64), numbers)
+        return builder.icmp_signed("<", ir.Constant(numbers, list(range(lanes))), limit)
+
+    return Mask(lanes)(like, count), generate
+
+
+def _below_in_python(like: Any, count: int) -> Any:
+    return np.arange(LANES[like.dtype.name]) < count
+
+
+def _sum_of_lanes(typing_context: Any, value: Any) -> Any:
+    """The sum of all lanes, by halves: the same bits on every processor."""
+    if not isinstance(value, Lanes):
+        return None
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        (vector,) = args
+        width = value.count
+        while width > 1:
+            width //= 2
+            low, high = (
+                ir.Constant(ir.VectorType(ir.IntType(32), width), list(range(first, first + width)))
+                for first in (0, width)
+            )
+            nothing = ir.Constant(vector.type, ir.Undefined)
+            vector = builder.fadd(
+                builder.shuffle_vector(vector, nothing, low), builder.shuffle_vector(vector, nothing, high)
+            )
+        return builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))
+
+    return value.real(value), generate
+
+
+def _sum_of_lanes_in_python(value: Any) -> Any:
+    while value.size > 1:
+        value = value[: value.size // 2] + value[value.size // 2 :]
+    return value[0]
+
+
+def _load_lanes(typing_context: Any, given: Any, start: Any, into: Any) -> Any:
+    """The samples of an array from number `start` on, element by element, into lanes.
+
+    The last block may have fewer samples than lanes: its last sample then stands in the others too, so that they hold
+    numbers like any other.
+    """
+    if not isinstance(given, types.Array) or not isinstance(into, types.Array):
+        return None
+    lanes = into.dtype
+
+    def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        source = context.make_array(given)(context, builder, args[0])
+        target = context.make_array(into)(context, builder, args[2])
+        whole = ir.IntType(64)
+        extents = cgutils.unpack_tuple(builder, source.shape, given.ndim)
+        each: Any = ir.Constant(whole, 1)
+        for extent in extents[1:]:
+            each = builder.mul(each, extent)
+        first = context.cast(builder, args[1], sig.args[1], types.intp)
+        last = builder.sub(builder.sub(extents[0], first), ir.Constant(whole, 1))
+        vector = context.get_value_type(lanes)
+        rows = []
+        for k in range(lanes.count):
+            number = ir.Constant(whole, k)
+            within = builder.icmp_signed("<", number, last)
+            row = builder.mul(builder.add(first, builder.select(within, number, last)), each)
+            rows.append(builder.gep(source.data, [row]))
+        out = builder.bitcast(target.data, vector.as_pointer())
+        with cgutils.for_range(builder, each, intp=whole) as loop:
+            value = ir.Constant(vector, ir.Undefined)
+            for k, row in enumerate(rows):
+                number = builder.load(builder.gep(row, [loop.index]))
+                value = builder.insert_element(value, number, ir.Constant(ir.IntType(32), k))
+            builder.store(value, builder.gep(out, [loop.index]), align=lanes.real.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.none(given, start, into), generate
+
+
+def _load_lanes_in_python(given: Any, start: int, into: Any) -> None:
+    samples = given[np.minimum(np.arange(start, start + into.shape[-1]), len(given) - 1)]
+    into[...] = np.moveaxis(samples, 0, -1)
+
+
+if config.DISABLE_JIT:
+    lanes_at, choose, load_lanes = _lanes_at_in_python, _choose_in_python, _load_lanes_in_python
+    numbered, below, sum_of_lanes = _numbered_in_python, _below_in_python, _sum_of_lanes_in_python
+else:
+    _define_operators()
+    lanes_at, choose, load_lanes = intrinsic(_lanes_at), intrinsic(_choose), intrinsic(_load_lanes)
+    numbered, below, sum_of_lanes = intrinsic(_numbered), intrinsic(_below), intrinsic(_sum_of_lanes)
