@@ -173,6 +173,7 @@ if TYPE_CHECKING:
     from graphgrad.calculus.weight import WeightGradient, one_weight
     from graphgrad.drawing.tiles import Tiles, tiles
     from graphgrad.runtime.function import Function, Result, compile
+    from graphgrad.runtime.team import num_threads, set_num_threads
     from graphgrad.training.fit import History, fit
     from graphgrad.training.initial import Constant, Glorot, He, Orthogonal, Uniform, Zeros, initial
     from graphgrad.training.optimizers import SGD, Adam
@@ -205,7 +206,9 @@ _LATER = {
     "initial": "graphgrad.training.initial",
     "jacobian": "graphgrad.calculus.jacobian",
     "local_jacobian": "graphgrad.calculus.jacobian",
+    "num_threads": "graphgrad.runtime.team",
     "one_weight": "graphgrad.calculus.weight",
+    "set_num_threads": "graphgrad.runtime.team",
     "tiles": "graphgrad.drawing.tiles",
 }
 """What is imported when it is first used: Numba comes with it, or `import graphgrad` would wait for it."""
@@ -359,6 +362,7 @@ __all__ = [
     "network",
     "norm",
     "not_equal",
+    "num_threads",
     "one_hot",
     "one_weight",
     "outer",
@@ -375,6 +379,7 @@ __all__ = [
     "round",
     "rsqrt",
     "selu",
+    "set_num_threads",
     "sigmoid",
     "sign",
     "silu",

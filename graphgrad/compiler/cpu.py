@@ -10,6 +10,7 @@ from graphgrad.compiler.loops import (
     Argument,
     Combine,
     Comment,
+    Flat,
     Let,
     Loop,
     Product,
@@ -35,9 +36,7 @@ def print_step(step: Step) -> str:
 class _Printer:
     def __init__(self, step: Step) -> None:
         self.step = step
-        self.scalars = {
-            s.name: s for s in step.sections if not s.shape and s.zone == "shared" and not step.team
-        }
+        self.scalars = {s.name: s for s in step.sections if not s.shape and s.zone == "shared" and not step.team}
         self.summed: list[tuple[int, int]] = []
         self.on_lanes = False
         self.lines: list[str] = []
@@ -75,7 +74,7 @@ class _Printer:
             if section.name not in self.scalars:
                 self._emit(1, self._view(section))
         for flat in step.flats:
-            self._emit(1, f"{flat.name} = {flat.of}.reshape(-1)")
+            self._emit(1, self._flat(flat))
         if step.memory.totals:
             first = "mine" if step.team else "0"
             last = f"mine + {step.memory.totals}" if step.team else str(step.memory.totals)
@@ -304,14 +303,27 @@ class _Printer:
             case "own":
                 return f"mine + {section.offset}"
         times = f"{section.offset * lanes} * blocks" if lanes > 1 else _times_n(section.offset)
-        return " + ".join([str(memory.shared)] * bool(memory.shared or not section.offset) + [times] * bool(section.offset))
+        return " + ".join(
+            [str(memory.shared)] * bool(memory.shared or not section.offset) + [times] * bool(section.offset)
+        )
 
     def _view(self, section: Section) -> str:
         first = [] if section.zone != "each" else ["blocks" if section.lanes else "N"]
         shape = (*first, *map(str, section.shape))
         view = "lanes_at" if section.lanes else "array_at"
         array = "parameters" if section.zone == "kept" else "memory"
-        return f"{section.name} = {view}({array}, {self._start(section)}, ({', '.join(shape)}{',' * (len(shape) == 1)}))"
+        return (
+            f"{section.name} = {view}({array}, {self._start(section)}, ({', '.join(shape)}{',' * (len(shape) == 1)}))"
+        )
+
+    def _flat(self, flat: Flat) -> str:
+        """The array by its elements in order; on lanes, these are those of a block after those of the one before."""
+        section = next((s for s in self.step.sections if s.name == flat.of), None)
+        if section is None or not section.lanes:
+            return f"{flat.name} = {flat.of}.reshape(-1)"
+        size = math.prod(section.shape)
+        count = f"{size} * blocks" if section.zone == "each" else str(size)
+        return f"{flat.name} = lanes_at(memory, {self._start(section)}, ({count},))"
 
     def _statements(self, depth: int, statements: Sequence[Statement]) -> None:
         for statement in statements:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from graphgrad.compiler.loops import Memory, Section
@@ -39,9 +39,7 @@ class Layout:
     partial: dict[int, int] = field(default_factory=dict)
 
 
-def lay_out(
-    values: Sequence[Value], leaves: Sequence[tuple[str, Node]], lanes: int, team: bool
-) -> Layout:
+def lay_out(values: Sequence[Value], leaves: Sequence[tuple[str, Node]], lanes: int, team: bool) -> Layout:
     """Find a place for all values and leaves; on `lanes`, a per-sample number takes a place for each of them."""
     layout = Layout()
     sums: dict[int, list[Value]] = {}

@@ -34,8 +34,8 @@ from graphgrad.graph.domain import check, expected
 from graphgrad.ops import batch_sum
 from graphgrad.ops.advice import advice
 from graphgrad.runtime.function import Function
-from graphgrad.runtime.memory import aligned, kept_together
-from graphgrad.runtime.team import team, threads_for
+from graphgrad.runtime.memory import kept_together, memory_for
+from graphgrad.runtime.team import team
 
 
 class State:
@@ -172,7 +172,8 @@ class BoundStep:
         if several not in self._modules:
             lanes = several and on_lanes(self._program)
             self._modules[several] = cache.load(
-                f"{self.dtype.name} bound {several} {lanes}\n{self._program.key()}", lambda: self._generate(several, lanes)
+                f"{self.dtype.name} bound {several} {lanes}\n{self._program.key()}",
+                lambda: self._generate(several, lanes),
             )
         return self._modules[several]
 
@@ -215,10 +216,11 @@ class BoundStep:
 
     def _memory(self, module: Any, samples: int) -> tuple[Array, int]:
         """The memory of a step on so many samples, and by how many threads it is made."""
-        threads = threads_for(getattr(module, "WORK", 0) * samples)
-        shared, each, own = module.MEMORY
-        padded = -(-samples // module.LANES) * module.LANES
-        return aligned(shared + each * padded + own * threads, self.dtype), threads
+        memory, threads = memory_for(module, samples, self.dtype, self._too_large)
+        return memory, threads or 1
+
+    def _too_large(self, samples: int, size: int) -> DataError:
+        return DataError(f"{samples:,} samples need {size / 2**30:,.1f} GiB, which is more than there is: take batches")
 
     def _say_why(self, data: tuple[object, ...]) -> None:
         """The loss is no number: because of the data, or because the parameters have left the range of numbers."""

@@ -16,11 +16,14 @@ from graphgrad.compiler.cpu import print_step
 from graphgrad.compiler.lower import lower
 from graphgrad.compiler.program import Instruction, Program, program
 from graphgrad.compiler.rewrites import PHASES, rewrite
+from graphgrad.compiler.schedule import on_lanes
 from graphgrad.graph import DataError, Graph, GraphError, Leaf, NamingError, Node, ancestors
 from graphgrad.graph.data import Array, bind
 from graphgrad.graph.domain import check, expected
 from graphgrad.ops.batch import BatchSize
 from graphgrad.ops.reference import compute
+from graphgrad.runtime.memory import kept_together, memory_for
+from graphgrad.runtime.team import team
 
 TARGETS = ("numpy", "cpu")
 DTYPES = ("float32", "float64")
@@ -124,9 +127,25 @@ class Function:
         if self.target == "numpy":
             found = interpret(self.program, dict(zip(self.leaves, values, strict=True)), samples, self.dtype)
             return Result(self, values, samples, single, found, None)
-        memory = self._memory(samples)
-        self._step(*values, memory)
-        return Result(self, values, samples, single, None, memory)
+        module = self._module if samples == 1 or not self._on_lanes else self._lanes_module
+        memory, threads = memory_for(module[0], samples, self.dtype, self._too_large)
+        if threads is None:
+            module[0].step(*values, memory)
+        else:
+            data = [value for leaf, value in zip(self.leaves, values, strict=True) if leaf.per_sample]
+            parameters = self._together(values)
+            team.run(module[0].step, (*data, *parameters, memory), threads)
+        return Result(self, values, samples, single, None, memory, module[0])
+
+    def _together(self, values: list[Array]) -> list[Array]:
+        """The parameters in one array, for a step on lanes; nothing where there are none."""
+        shared = [(leaf, value) for leaf, value in zip(self.leaves, values, strict=True) if not leaf.per_sample]
+        if not shared:
+            return []
+        flat, views = kept_together([(leaf.op.name, leaf.shape) for leaf, _ in shared], self.dtype)
+        for leaf, value in shared:
+            views[leaf.op.name][...] = value
+        return [flat]
 
     @np.errstate(
         over="ignore", under="ignore"
@@ -161,16 +180,11 @@ class Function:
             values.append(array)
         return (values, samples or 1, single) if samples or not any(s[3] for s in self._slots) else None
 
-    def _memory(self, samples: int) -> Array:
-        fixed, each, _ = self._module[0].MEMORY
-        try:
-            return np.empty(fixed + each * samples, self.dtype)
-        except (MemoryError, ValueError):
-            need = (fixed + each * samples) * self.dtype.itemsize
-            raise DataError(
-                f"{samples:,} samples need {need / 2**30:,.1f} GiB for the values of {len(self.program.values)} nodes, "
-                "which is more than there is; give fewer samples at a time"
-            ) from None
+    def _too_large(self, samples: int, size: int) -> DataError:
+        return DataError(
+            f"{samples:,} samples need {size / 2**30:,.1f} GiB for the values of {len(self.program.values)} nodes, "
+            "which is more than there is; give fewer samples at a time"
+        )
 
     # -- compiled ------------------------------------------------------------------------------------------------
 
@@ -178,23 +192,45 @@ class Function:
     def _module(self) -> tuple[Any, str]:
         return cache.load(f"{self.dtype.name}\n{self.program.key()}", self._generate)
 
-    def _generate(self) -> str:
+    @cached_property
+    def _lanes_module(self) -> tuple[Any, str]:
+        return cache.load(f"{self.dtype.name} lanes\n{self.program.key()}", lambda: self._generate(lanes=True))
+
+    @cached_property
+    def _on_lanes(self) -> bool:
+        return on_lanes(self.program)
+
+    def _generate(self, lanes: bool = False) -> str:
         wanted = [*self.outputs, *self.gradients.values()]
         results = tuple(self.program.values[node] for node in wanted)
-        return print_step(lower(self.program, self.leaves, self.graph.title, self.dtype.name, results))
+        step = lower(
+            self.program,
+            self.leaves,
+            self.graph.title,
+            self.dtype.name,
+            results,
+            lanes=lanes,
+            team=lanes,
+            resident=lanes,
+        )
+        return print_step(step)
 
     @cached_property
     def _numbers(self) -> dict[Instruction, int]:
         return {instruction: number for number, instruction in enumerate(self.program.order)}
 
-    @cached_property
-    def _step(self) -> Any:
-        return self._module[0].step
-
     @property
     def source(self) -> str:
-        """The generated source: readable, one comment for each node, and what really runs on the target cpu."""
+        """The generated source: readable, one comment for each node, and what really runs on the target cpu.
+
+        It is that of one sample after the other; `source_on_lanes` is that of several at once.
+        """
         return self._module[1]
+
+    @property
+    def source_on_lanes(self) -> str:
+        """The generated source for several samples: the same lines, where each value is that of a block of samples."""
+        return self._lanes_module[1]
 
     @property
     def njit(self) -> Any:
@@ -260,6 +296,7 @@ class Result:
     single: bool
     interpreted: dict[Instruction, Array] | None
     memory: Array | None
+    module: Any = None
 
     def __getitem__(self, name: str | Node) -> Any:
         node = self.function.graph[name]
@@ -303,14 +340,17 @@ class Result:
             return self.arguments[self.function.leaves.index(instruction.leaf)]
         if instruction.constant is not None:
             return self.function.dtype.type(instruction.constant)
-        start, each, shape, per_sample = self.function._module[0].SECTIONS[self.function._numbers[instruction]]
+        start, each, shape, per_sample = self.module.SECTIONS[self.function._numbers[instruction]]
         assert self.memory is not None
-        start += each * self.samples
-        if per_sample:
-            shape = (self.samples, *shape)
-        if not shape:
-            return self.memory[start]
-        return self.memory[start : start + math.prod(shape)].reshape(shape)
+        lanes = self.module.LANES
+        padded = -(-self.samples // lanes) * lanes
+        start += each * padded
+        if not per_sample:
+            return self.memory[start : start + math.prod(shape)].reshape(shape) if shape else self.memory[start]
+        flat = self.memory[start : start + math.prod(shape) * padded]
+        if lanes > 1:
+            flat = flat.reshape(-1, math.prod(shape), lanes).swapaxes(1, 2)
+        return flat.reshape(padded, *shape)[: self.samples]
 
 
 @dataclass(frozen=True, eq=False)

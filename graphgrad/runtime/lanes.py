@@ -72,12 +72,12 @@ def _spread(builder: Any, value: Any, vector: Any) -> Any:
     return builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), zeros)
 
 
-@lower_cast(types.Number, Lanes)  # type: ignore[untyped-decorator]
+@lower_cast(types.Number, Lanes)
 def _number_to_lanes(context: Any, builder: Any, number: Any, lanes: Any, value: Any) -> Any:
     return _spread(builder, context.cast(builder, value, number, lanes.real), context.get_value_type(lanes))
 
 
-@lower_cast(types.Boolean, Mask)  # type: ignore[untyped-decorator]
+@lower_cast(types.Boolean, Mask)
 def _truth_to_mask(context: Any, builder: Any, truth: Any, mask: Any, value: Any) -> Any:
     return _spread(builder, context.cast(builder, value, truth, types.boolean), context.get_value_type(mask))
 
@@ -136,6 +136,12 @@ def _defines(operation: Any, kinds: tuple[Any, ...], generate: Any) -> None:
     lower_builtin(operation, *kinds)(generate)
 
 
+def _power(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+    kind = args[0].type
+    name = f"llvm.pow.v{kind.count}f{sig.return_type.real.bitwidth}"
+    return builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind, kind]), name), args)
+
+
 def _define_operators() -> None:
     for operation, instruction in _ARITHMETIC.items():
         _infers(operation, lambda lanes: lanes)
@@ -159,6 +165,8 @@ def _define_operators() -> None:
             return getattr(builder, instruction)(*args)
 
         _defines(operation, (Mask, Mask), logic)
+    _infers(operator.pow, lambda lanes: lanes)
+    _defines(operator.pow, (Lanes, Lanes), _power)
     _infers_logic(operator.invert)
     _defines(operator.invert, (Mask,), lambda context, builder, sig, args: builder.not_(args[0]))
     _infers(operator.neg, lambda lanes: lanes)

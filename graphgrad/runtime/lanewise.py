@@ -21,7 +21,9 @@ _OPERANDS = {"atan2": 2, "copysign": 2, "hashed": 4}
 def _typed(name: str, operands: tuple[Any, ...]) -> Any:
     """The signature and the code of the function for operands of these types."""
     scalar = getattr(elementary, name)
-    body = {1: lambda x: scalar(x), 2: lambda x, y: scalar(x, y), 4: lambda a, b, c, d: scalar(a, b, c, d)}[len(operands)]
+    body = {1: lambda x: scalar(x), 2: lambda x, y: scalar(x, y), 4: lambda a, b, c, d: scalar(a, b, c, d)}[
+        len(operands)
+    ]
     lanes = next((operand for operand in operands if isinstance(operand, Lanes)), None)
     real = lanes.real if lanes is not None else next((o for o in operands if isinstance(o, types.Float)), None)
     if real is None:
@@ -37,9 +39,13 @@ def _typed(name: str, operands: tuple[Any, ...]) -> Any:
         function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector]), called)
         return builder.call(function, arguments)
 
+    if lanes is None:
+        return numbers, once
+    count = lanes.count
+
     def one_by_one(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         result = ir.Constant(context.get_value_type(lanes), ir.Undefined)
-        for k in range(lanes.count):
+        for k in range(count):
             at = ir.Constant(ir.IntType(32), k)
             each = [
                 builder.extract_element(argument, at) if isinstance(operand, Lanes) else argument
@@ -49,8 +55,6 @@ def _typed(name: str, operands: tuple[Any, ...]) -> Any:
             result = builder.insert_element(result, value, at)
         return result
 
-    if lanes is None:
-        return numbers, once
     return lanes(*operands), by_instruction if name in _INSTRUCTIONS else one_by_one
 
 
@@ -59,22 +63,20 @@ def function(name: str) -> Callable[..., Any]:
     if config.DISABLE_JIT:
         plain: Callable[..., Any] = getattr(elementary, name)
         return plain
-    count = _OPERANDS.get(name, 1)
-    if count == 1:
-
-        def typed(typing_context: Any, x: Any) -> Any:
-            return _typed(name, (x,))
-
-    elif count == 2:
-
-        def typed(typing_context: Any, x: Any, y: Any) -> Any:
-            return _typed(name, (x, y))
-
-    else:
-
-        def typed(typing_context: Any, key: Any, step: Any, sample: Any, element: Any) -> Any:
-            return _typed(name, (key, step, sample, element))
-
-    typed.__name__ = name
-    result: Callable[..., Any] = intrinsic(typed)
+    result: Callable[..., Any] = intrinsic(_by_operands(name)[_OPERANDS.get(name, 1)])
     return result
+
+
+def _by_operands(name: str) -> dict[int, Callable[..., Any]]:
+    """The typing of a function of one, two or four operands; Numba looks at how many it names."""
+
+    def one(typing_context: Any, x: Any) -> Any:
+        return _typed(name, (x,))
+
+    def two(typing_context: Any, x: Any, y: Any) -> Any:
+        return _typed(name, (x, y))
+
+    def four(typing_context: Any, key: Any, step: Any, sample: Any, element: Any) -> Any:
+        return _typed(name, (key, step, sample, element))
+
+    return {1: one, 2: two, 4: four}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,17 +12,33 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from graphgrad.compiler.layout import LINE as STEP
+from graphgrad.runtime.team import threads_for
 
 LINE = 64
 """The bytes of a line of the processor's cache."""
 
 
 def aligned(count: int, dtype: Any) -> Any:
-    """So many numbers that begin at a line of the processor's cache, all 0."""
+    """So many numbers that begin at a line of the processor's cache; the first line of them is 0."""
     itemsize = np.dtype(dtype).itemsize
-    raw = np.zeros(count * itemsize + LINE, np.uint8)
+    raw = np.empty(count * itemsize + LINE, np.uint8)
     start = -raw.ctypes.data % LINE
+    raw[: start + 2 * LINE] = 0  # where threads meet
     return raw[start : start + count * itemsize].view(dtype)
+
+
+def memory_for(
+    module: Any, samples: int, dtype: Any, too_large: Callable[[int, int], Exception]
+) -> tuple[Any, int | None]:
+    """The memory of a compiled step on so many samples, and by how many threads it is made; None for one without a team."""
+    shared, each, own = module.MEMORY
+    threads = threads_for(module.WORK * samples) if hasattr(module, "WORK") else None
+    padded = -(-samples // module.LANES) * module.LANES
+    count = shared + each * padded + own * (threads or 1)
+    try:
+        return aligned(count, dtype), threads
+    except (MemoryError, ValueError):
+        raise too_large(samples, count * np.dtype(dtype).itemsize) from None
 
 
 def kept_together(shapes: Sequence[tuple[str, tuple[int, ...]]], dtype: Any) -> tuple[Any, dict[str, Any]]:
@@ -50,7 +66,7 @@ def view_at(view: Any) -> Any:
     """The code of a view of this type: (memory, first number, shape) to an array that begins there."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        memory, shape = signature.args[0], signature.args[2]
+        shape = signature.args[2]
         base = context.make_array(signature.args[0])(context, builder, arguments[0])
         offset = context.cast(builder, arguments[1], signature.args[1], types.intp)
         extents = [

@@ -18,6 +18,8 @@ from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from graphgrad.graph import GraphError
+
 PATIENCE = 4000
 """How often a thread looks whether the others have come before it gives way to other work."""
 
@@ -133,22 +135,40 @@ class Team:
         threading.Thread(target=work, name="graphgrad", daemon=True).start()
         self._tasks.append(tasks)
 
+    def forget(self) -> None:
+        """Begin anew: after a fork the threads are not there."""
+        vars(self).update(vars(Team()))
+
 
 team = Team()
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=team.__init__)  # the threads did not come along  # type: ignore[misc]
+    os.register_at_fork(after_in_child=team.forget)
 
-_threads = 1
+_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def set_num_threads(count: int) -> None:
-    """How many threads share a step that is large enough; 1 at the start."""
-    global _threads  # noqa: PLW0603
-    _threads = int(count)
+    """Set how many threads share a step that is large enough; at the start, as many as there are processors.
+
+    For a fixed number of threads, the same step on the same data gives the same bits. Each thread adds up what is summed
+    over its samples, and these sums are added in the order of the threads, so that another number of threads rounds
+    differently: in sums of S terms by at most S units in the last place of the sum of their absolute values.
+
+    Raises GraphError where `count` is not a whole number from 1 on.
+
+    >>> import graphgrad as gg
+    >>> gg.set_num_threads(1)
+    """
+    global _threads  # noqa: PLW0603 - one number for the process, as in every tool of the field
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise GraphError(f"set_num_threads takes a whole number from 1 on, not {count!r}")
+    _threads = count
 
 
 def threads_for(work: int) -> int:
     """How many threads share a step that computes about so many numbers: meeting costs more than a small one takes."""
+    if config.DISABLE_JIT or config.BOUNDSCHECK:  # an error in one thread would leave the others waiting
+        return 1
     return max(1, min(_threads, work // ENOUGH))
 
 

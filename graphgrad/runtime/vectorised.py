@@ -111,7 +111,9 @@ class _Writer:
             return self.b.fma(x, y, z)
         kind = self.form.real
         name = f"llvm.fma.v{kind.count}f{self.form.width}"
-        return self.b.call(cgutils.get_or_insert_function(self.b.module, ir.FunctionType(kind, [kind] * 3), name), (x, y, z))
+        return self.b.call(
+            cgutils.get_or_insert_function(self.b.module, ir.FunctionType(kind, [kind] * 3), name), (x, y, z)
+        )
 
     def where(self, sign: str, x: Any, y: Any, then: Any, otherwise: Any) -> Value:
         """`then` where the comparison holds; a NaN makes it false."""

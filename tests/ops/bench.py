@@ -28,16 +28,22 @@ N = 4
 INTERPRETED = "cpu, interpreted"
 """The generated source run by Python itself: what the printer wrote for every sample, without compiling it."""
 
+ON_LANES = "cpu, interpreted on lanes"
+"""The same of the source that computes several samples at once."""
+
 
 def run(
     graph, outputs: Iterable[Node], arrays: Mapping[Node, np.ndarray], target: str, dtype: str
 ) -> dict[Node, np.ndarray]:
     """The values of any nodes of a graph by the compiled function for a target."""
     outputs = list(outputs)
-    function = gg.compile(graph, outputs, target="cpu" if target == INTERPRETED else target, dtype=dtype)
+    in_python = target in (INTERPRETED, ON_LANES)
+    function = gg.compile(graph, outputs, target="cpu" if in_python else target, dtype=dtype)
     if target == INTERPRETED:
-        vars(function)["_module"] = interpreted(function._generate())
-    with np.errstate(all="ignore" if target == INTERPRETED else "warn"):
+        vars(function).update(_module=interpreted(function._generate()), _on_lanes=False)
+    if target == ON_LANES:
+        vars(function).update(_lanes_module=interpreted(function._generate(lanes=True)), _on_lanes=True)
+    with np.errstate(all="ignore" if in_python else "warn"):
         return call(function, outputs, arrays)
 
 
@@ -61,6 +67,11 @@ def _in_python(name: str):
     """A module of the runtime as it is where Numba is switched off."""
     if name == "numba":
         return SimpleNamespace(njit=lambda *signature, **options: lambda function: function)
+    if name.endswith(".lanewise"):
+        return SimpleNamespace(function=vars(_in_python("graphgrad.runtime.elementary")).get)
+    if name.endswith(".vectorised"):
+        return _in_python("graphgrad.runtime.elementary")
+    importlib.import_module(name)  # and what it imports, while Numba is on
     spec = importlib.util.find_spec(name)
     module = importlib.util.module_from_spec(spec)
     switched, numba.config.DISABLE_JIT = numba.config.DISABLE_JIT, 1

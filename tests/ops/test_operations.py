@@ -7,7 +7,7 @@ import pytest
 
 from graphgrad.graph import FUNCTIONS, Leaf, Operation, ancestors
 from tests.ops import checks
-from tests.ops.bench import DTYPES, FEW, INTERPRETED, NAMES, PARTS, case, cases, computed
+from tests.ops.bench import DTYPES, FEW, INTERPRETED, NAMES, ON_LANES, PARTS, case, cases, computed
 from tests.ops.samples import SAMPLES
 
 
@@ -37,7 +37,7 @@ def test_reference(check, sample):
 
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("target", ["numpy", INTERPRETED])
+@pytest.mark.parametrize("target", ["numpy", INTERPRETED, ON_LANES])
 def test_targets(target, dtype, part):
     agrees_with_the_reference(part, target, dtype)
 

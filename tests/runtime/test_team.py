@@ -1,0 +1,96 @@
+"""Threads that share a step: the same numbers, the same bits again, from several Python threads and after a fork."""
+
+import multiprocessing
+import threading
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad import networks
+from graphgrad.runtime import team
+
+random = np.random.default_rng(13)
+SAMPLES = 20_000
+X, T = random.normal(size=(SAMPLES, 2)), random.integers(0, 2, SAMPLES).astype(float)
+
+
+@pytest.fixture
+def threads():
+    """Sets how many threads share a step, and resets it in the end."""
+    before = gg.num_threads()
+    yield gg.set_num_threads
+    gg.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def function():
+    g = networks.two_hidden_layers()
+    return gg.compile(g, "l", wrt=["W0", "W1", "w"]), {
+        leaf.op.name: random.normal(size=leaf.shape) for leaf in g.parameters
+    }
+
+
+def trained(function, steps=4):
+    f, weights = function
+    step = f.bind(optimizer=gg.SGD(1e-4), **weights)
+    losses = [step(X, T) for _ in range(steps)]
+    return losses, step.params
+
+
+def test_the_work_is_large_enough_to_be_shared():
+    assert team.threads_for(63 * SAMPLES) > 1 or gg.num_threads() == 1
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_threads_change_rounding_and_nothing_else(function, threads, count):
+    threads(1)
+    losses, params = trained(function)
+    threads(count)
+    shared_losses, shared_params = trained(function)
+    np.testing.assert_allclose(shared_losses, losses, rtol=1e-12)
+    for name, array in params.items():
+        np.testing.assert_allclose(shared_params[name], array, rtol=1e-10)
+    again_losses, again_params = trained(function)
+    assert again_losses == shared_losses
+    for name, array in shared_params.items():
+        np.testing.assert_array_equal(again_params[name], array)
+
+
+def test_the_compiled_loop_is_shared_too(function, threads):
+    f, weights = function
+    threads(2)
+    one, loop = (f.bind(optimizer=gg.SGD(1e-4), **weights) for _ in range(2))
+    losses = [one(X, T) for _ in range(5)]
+    np.testing.assert_array_equal(loop.run((X, T), 5), losses)
+
+
+def test_python_threads_may_step_at_once(function, threads):
+    threads(2)
+    expected, _ = trained(function)
+    found = []
+    callers = [threading.Thread(target=lambda: found.append(trained(function)[0])) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert found == [expected] * 4
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="the system has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_fork_starts_threads_of_its_own(function, threads):
+    threads(2)
+    expected, _ = trained(function)
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    child = multiprocessing.get_context("fork").Process(target=lambda: sender.send(trained(function)[0]))
+    child.start()
+    assert receiver.poll(60)
+    assert receiver.recv() == expected
+    child.join()
+
+
+@pytest.mark.parametrize("count", [0, -1, 2.0, True, "2"])
+def test_a_number_of_threads_that_is_none_is_said(count):
+    with pytest.raises(gg.GraphError, match="set_num_threads takes a whole number from 1 on, not"):
+        gg.set_num_threads(count)
