@@ -1,13 +1,12 @@
 """The reverse sweep: gradients as nodes, against formulas derived by hand, differences, and the lecture's numbers."""
 
-import time
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 import graphgrad as gg
 from graphgrad.calculus.gradient import sweep
+from graphgrad.graph import ancestors
 from graphgrad.ops.reference import evaluate
 
 
@@ -245,14 +244,12 @@ def deep(steps):
     return g, x
 
 
-def test_ten_thousand_nodes_are_differentiated_in_linear_time():
-    seconds = {}
+def test_a_gradient_grows_in_proportion_to_its_graph():
+    written = {}
     for steps in (2_000, 10_000):
         g, x = deep(steps)
-        start = time.process_time()
         gradient = gg.grad(g.l, x)
-        seconds[steps] = time.process_time() - start
-    assert seconds[10_000] < 2
-    assert seconds[10_000] < 15 * max(seconds[2_000], 0.01)
+        written[steps] = len(ancestors(gradient))
+    assert written[10_000] - written[2_000] <= 8_000 * (written[2_000] / 2_000) * 1.01
     value = evaluate([g.l, gradient], {x: np.array([0.3])}, 1)
     assert np.isfinite(value[gradient]).all()
