@@ -66,6 +66,12 @@ def _parser() -> argparse.ArgumentParser:
     derive.add_argument("--wrt", required=True, metavar="NODE", help="what the gradient is with respect to, such as W0")
     derive.add_argument("--of", metavar="NODE", help="what the gradient is of; the last scalar if left out")
     derive.add_argument("--latex", action="store_true", help="print LaTeX")
+    derive.add_argument(
+        "-o", "--output", metavar="OUT", help="write a worksheet with numbers instead: .html, .tex, .md or .ipynb"
+    )
+    derive.add_argument("--data", metavar="DATA", help="a table or an archive with the inputs, for the worksheet")
+    derive.add_argument("--sample", type=_whole(1), default=1, help="which sample of the data the worksheet shows (1)")
+    derive.add_argument("--rate", type=float, default=0.1, help="η in the worksheet's step W := W - η ∂l/∂W (0.1)")
     derive.set_defaults(command=_derive)
 
     train = _on_file(commands, "train", "train a network's parameters by gradient descent")
@@ -92,7 +98,7 @@ def _on_file(commands: Any, name: str, summary: str) -> argparse.ArgumentParser:
         name,
         help=summary,
         description=f"{summary.capitalize()}.",
-        epilog=DATA if name != "derive" else None,
+        epilog=DATA,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("file", metavar="FILE", help="a network in the text form")
@@ -212,14 +218,27 @@ def _derive(options: argparse.Namespace) -> None:
     from graphgrad.calculus.gradient import grad
     from graphgrad.graph import ancestors
 
-    graph, _ = _graph(options)
+    graph, weights = _graph(options)
     of, wrt = _scalar(graph, options.of), graph[options.wrt]
+    if options.output:
+        _worksheet(graph, weights, of, wrt, options)
+        return
     factors = chain(of, wrt)
     lines = [node for node in ancestors(grad(of, wrt)) if graph.gradient_of(node)]
     if options.latex:
         print(*(node.latex() for node in (*graph.steps, *lines)), *map(factors.latex, factors.rows), sep="\n")
     else:
         print(graph, "", *(node.text() for node in lines), "", *map(factors.text, factors.rows), sep="\n")
+
+
+def _worksheet(graph: Graph, weights: dict[str, Any], of: Node, wrt: Node, options: argparse.Namespace) -> None:
+    from graphgrad.interop import tables
+    from graphgrad.interop.worksheets import worksheet
+
+    data = tables.read(options.data, graph) if options.data else {}
+    source = f"The numbers are those of {Path(options.data).name}." if options.data else ""
+    sheet = worksheet(graph, {**weights, **data}, of, [wrt], options.sample - 1, options.rate, source)
+    print(*sheet.save(options.output), sep="\n")
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Self, overload
 import numpy as np
 
 from graphgrad.graph import Graph as _Graph
-from graphgrad.graph import Node, current
+from graphgrad.graph import GraphError, Node, current
 from graphgrad.graph.build import network as _network
 
 if TYPE_CHECKING:
     from graphgrad.calculus.check import GradientCheck
     from graphgrad.drawing import Picture
+    from graphgrad.drawing.worksheet import Worksheet
     from graphgrad.runtime.function import Result
 
 
@@ -167,6 +168,55 @@ class Graph(_Graph):
             for given in (arrays, gradients)
         )
         return picture(self, forward, backward, None if of is None else self[of], theme, collapse, sample)
+
+    def worksheet(
+        self,
+        arrays: Mapping[str, object] | None = None,
+        /,
+        *,
+        of: str | Node | None = None,
+        wrt: str | Node | Iterable[str | Node] = (),
+        sample: int = 0,
+        rate: float = 0.1,
+        source: str = "",
+        **named: object,
+    ) -> Worksheet:
+        """The network worked through: its lines and picture, forward and backward with numbers, each chain rule, one step.
+
+        The arrays are given by name, or in one dictionary; those that are missing are drawn from a seed, and are said to
+        be. `of` is a scalar node, the last scalar of the graph if it is left out; the chain rule is shown for each node
+        of `wrt`, for all parameters if there is none. Of a loss per sample, one `sample` is worked through. `rate` is η
+        in the step W := W - η ∂of/∂W, and `source` a sentence on where the numbers come from.
+
+        `.save(path)` writes it as .html, .tex, .md or .ipynb; in Jupyter it shows itself.
+
+        >>> import graphgrad as gg
+        >>> with gg.Graph("one neuron") as g:
+        ...     x, w = gg.input("x", 2), gg.param("w", 2)
+        ...     g.l = gg.square(w @ x)
+        >>> g.worksheet(x=[1.0, 2.0], w=[3.0, 0.5])
+        <Worksheet of one neuron: 6 sections>
+        """
+        from graphgrad.interop.worksheets import worksheet
+
+        chosen = [wrt] if isinstance(wrt, str | Node) else list(wrt)
+        return worksheet(
+            self,
+            {**(arrays or {}), **named},
+            last_scalar(self) if of is None else self[of],
+            [self[one] for one in chosen],
+            sample,
+            rate,
+            source,
+        )
+
+
+def last_scalar(graph: _Graph) -> Node:
+    """The last scalar among the outputs of a graph: what is differentiated where nothing else is named."""
+    for node in reversed(graph.outputs):
+        if not node.shape:
+            return node
+    raise GraphError(f"{graph.title or 'this network'} has no scalar output: name a node to differentiate")
 
 
 def input(name: str, *shape: int) -> Node:

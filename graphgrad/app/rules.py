@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import graphgrad as gg
 from graphgrad.app.lesson import Lesson
-from graphgrad.drawing.numbers import Array, number, precision
+from graphgrad.drawing.numbers import Array, array_in_tex
 from graphgrad.graph import Formula, GradientError, Index, Leaf, Node, NoGradient, Type, formula, written
 from graphgrad.ops.batch import SAMPLES
 from graphgrad.ops.elementwise import Elementwise
@@ -132,27 +132,9 @@ def _letter(axis: str) -> str:
     return axis if len(axis) == 1 else rf"\mathrm{{{axis}}}"
 
 
-def numbers(array: Array) -> str:
-    """An array as it stands in a formula: a number, a column, a matrix; empty where it is too large for that."""
-    if array.ndim == 0:
-        return latex_number(float(array), precision(array))
-    if array.ndim > 2 or max(array.shape) > LARGEST:
-        return ""
-    rows = array[:, None] if array.ndim == 1 else array
-    exact = precision(array)
-    body = r" \\ ".join(" & ".join(latex_number(float(value), exact) for value in row) for row in rows)
-    return rf"\begin{{pmatrix}} {body} \end{{pmatrix}}"
-
-
-def latex_number(value: float, exact: float) -> str:
-    shown = number(value, exact).replace("−", "-").replace("∞", r"\infty").replace("NaN", r"\mathrm{NaN}")
-    mantissa, e, exponent = shown.partition("e")
-    return rf"{mantissa} \cdot 10^{{{exponent}}}" if e else shown
-
-
 def with_value(line: str, array: Array | None) -> str:
     """A line with its value after it; that of a vector or a matrix goes below."""
-    if array is None or not (shown := numbers(array)):
+    if array is None or not (shown := array_in_tex(array, LARGEST)):
         return line
     if line.endswith(END):
         return rf"{line.removesuffix(END)} \\[0.7em] &= {shown}{END}"

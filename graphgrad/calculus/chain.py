@@ -28,6 +28,7 @@ from graphgrad.calculus.local import Written, continued, local, on_paper, transp
 from graphgrad.calculus.sketch import Sketch, Step, juxtaposed
 from graphgrad.graph import (
     SUM,
+    Formulated,
     GradientError,
     Graph,
     Leaf,
@@ -54,7 +55,7 @@ MOST_OPENED = 12
 
 
 @dataclass(frozen=True)
-class Factor:
+class Factor(Formulated):
     """One factor ∂of/∂wrt; `held` are the operands of `of` through which the rest of its dependence goes.
 
     A factor with more than one path stands for a sum of its own: `gg.chain(factor.of, factor.wrt)` shows it.
@@ -120,7 +121,7 @@ class Factor:
 
 
 @dataclass(frozen=True)
-class Chain:
+class Chain(Formulated):
     """∂of/∂wrt as a sum of products of factors; shows itself as a formula."""
 
     of: Node
@@ -290,9 +291,6 @@ class Chain:
             given = {node: np.asarray(array) for node, array in given.values.items() if node in leaves}
         arrays, samples, single = bound(order, given)
         return evaluate(order, arrays, samples), samples, single
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"
 
     def __str__(self) -> str:
         return self.text()

@@ -166,12 +166,14 @@ class GradientCheck:
         said = "; ".join(part for part in (f"all {len(self.rows)} gradients agree" if self.ok else "", *parts) if part)
         return f"{said[:1].upper()}{said[1:]}.{'' if self.ok else f' The worst is {self.worst}.'}"
 
-    def _table(self) -> list[tuple[str, ...]]:
+    @property
+    def table(self) -> list[tuple[str, ...]]:
+        """A row for each gradient, after the titles of the columns."""
         head = ("node", "shape", "checked", "largest relative error", "‖derived‖", "‖by differences‖", "verdict")
         return [head, *map(_cells, self.rows)]
 
     def __str__(self) -> str:
-        table = self._table()
+        table = self.table
         widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
         lines = [
             "  ".join(
@@ -185,7 +187,7 @@ class GradientCheck:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        head, *body = self._table()
+        head, *body = self.table
         cells = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
         rows = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in body)
         return (

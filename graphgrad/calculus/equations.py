@@ -9,7 +9,7 @@ from graphgrad.calculus.gradient import grad, sweep
 from graphgrad.calculus.indices import in_elements
 from graphgrad.calculus.local import Written, on_paper
 from graphgrad.calculus.sketch import Sketch, Step
-from graphgrad.graph import GradientError, Graph, Leaf, Name, Node, Style, Type, ancestors
+from graphgrad.graph import Formulated, GradientError, Graph, Leaf, Name, Node, Style, Type, ancestors
 from graphgrad.ops.contraction import Contraction
 from graphgrad.ops.elementwise import Elementwise
 from graphgrad.ops.symbolic import sp
@@ -21,7 +21,7 @@ SHARED = 2
 
 
 @dataclass(frozen=True)
-class Equation:
+class Equation(Formulated):
     """One line: a gradient by its name, what the sweep computes, and the simpler form where there is one.
 
     `node` is the gradient and `wrt` what it is with respect to; both are None in a line that only says what a part of
@@ -52,9 +52,6 @@ class Equation:
     def _line(self, style: Style) -> str:
         sides = [self.left, self.right, *([] if self.simplified is None else [self.simplified])]
         return " = ".join(side.in_style(style) for side in sides)
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"
 
     def __str__(self) -> str:
         return self.text()

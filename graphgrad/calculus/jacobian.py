@@ -15,9 +15,11 @@ import numpy as np
 
 from graphgrad.calculus.gradient import no_path, sweep
 from graphgrad.graph import (
+    Axis,
     GradientError,
     Graph,
     Leaf,
+    Misfit,
     Node,
     Operation,
     Type,
@@ -27,7 +29,7 @@ from graphgrad.graph import (
     written,
 )
 from graphgrad.graph.data import Array, bind
-from graphgrad.ops.batch import BatchReduce, BatchSize, BatchSpread, batch_sum
+from graphgrad.ops.batch import SAMPLES, BatchReduce, BatchSize, BatchSpread, batch_sum
 from graphgrad.ops.elementwise import Elementwise
 from graphgrad.ops.reductions import Reduce
 from graphgrad.ops.reference import evaluate
@@ -62,6 +64,15 @@ class LocalJacobian:
         """Where the operand stands among the operands of the node."""
         return tuple(k for k, operand in enumerate(self.node.inputs) if operand is self.operand)
 
+    @cached_property
+    def op(self) -> Any:
+        """The operation of the node; what it is there, where that depends on more than its operands, as in dropout."""
+        op = self.node.op
+        if type(op).expansion is Operation.expansion:
+            return op
+        there = self.node.graph.expansion(self.node)
+        return there.op if there is not None and there.inputs == self.node.inputs else op
+
     @property
     def types(self) -> tuple[Type, ...]:
         return tuple(operand.type for operand in self.node.inputs)
@@ -79,7 +90,7 @@ class LocalJacobian:
         samples              sums over the samples, and what every sample has a part in;
         dense                any other.
         """
-        found = {structure(self.node.op, self.types, position) for position in self.positions}
+        found = {structure(self.op, self.types, position) for position in self.positions}
         return found.pop() if len(found) == 1 else "dense"
 
     def numbers(self, values: Values, samples: int | None) -> Array:
@@ -118,7 +129,7 @@ class LocalJacobian:
             raise GradientError(f"{written(self.node)}: differences of one edge are taken sample by sample")
         rows, columns = self.shape
         many = samples or 1 if self.node.per_sample or self.operand.per_sample else 1
-        rule = _pullback(self.node.op, self.types)
+        rule = _pullback(self.op, self.types)
         operands = [self._laid_out(operand, values, many) for operand in self.node.inputs]
         result = np.empty((many, rows, columns))
         for column in range(columns):
@@ -140,7 +151,12 @@ class LocalJacobian:
         """Whether the value of one sample depends on the operands of the others."""
         if isinstance(self.node.op, BatchReduce | BatchSpread):
             return False
-        return self.node.per_sample and self.operand.per_sample and _pullback(self.node.op, self.types).crosses
+        return self.node.per_sample and self.operand.per_sample and _pullback(self.op, self.types).crosses
+
+    @property
+    def placed(self) -> bool:
+        """Whether the value of a sample depends on its place in the batch, as in dropout."""
+        return _pullback(self.op, self.types).placed
 
     def _laid_out(self, node: Node, values: Values, many: int) -> Array:
         """The array of a node with an axis for the samples, of its own memory."""
@@ -149,9 +165,11 @@ class LocalJacobian:
 
     def _pulled(self, rows: Array, values: Values, many: int) -> Array:
         """Each of `rows` (samples, rows, elements of the node) times the Jacobian, by the rule of the operation."""
-        rule = _pullback(self.node.op, self.types)
+        rule = _pullback(self.op, self.types)
         if all(rule.gradients[position] is None for position in self.positions):
             raise GradientError(f"{written(self.node)}: {rule.reasons[self.positions[0]]}")
+        if self.placed:
+            return self._pulled_in_place(rows, values, many)
         wanted = [gradient for p in self.positions if (gradient := rule.gradients[p]) is not None]
         each = sum(type.size for type in self.types) + self.node.type.size + self.shape[1]
         few = max(1, AT_ONCE // (each * many))
@@ -167,8 +185,22 @@ class LocalJacobian:
             parts.append(np.broadcast_to(total, (many * count, *self.operand.shape)).reshape(many, count, -1))
         return np.concatenate(parts, axis=1)
 
+    def _pulled_in_place(self, rows: Array, values: Values, many: int) -> Array:
+        """The same row by row, with every sample at its place."""
+        rule = _pullback(self.op, self.types, as_they_are=True)
+        wanted = [gradient for p in self.positions if (gradient := rule.gradients[p]) is not None]
+        given = {leaf: values[operand] for leaf, operand in zip(rule.operands, self.node.inputs, strict=True)}
+        result = np.zeros((*rows.shape[:2], self.operand.type.size))
+        for row in range(rows.shape[1]):
+            seed = rows[:, row].reshape(many, *self.node.shape)
+            given[rule.seed] = seed if self.node.per_sample else seed[0]
+            found = evaluate(wanted, given, many)
+            for gradient in wanted:
+                result[:, row] += _each_sample(found[gradient], gradient, many).reshape(many, -1)
+        return result
+
     def _crossing(self, values: Values, many: int) -> Array:
-        rule = _pullback(self.node.op, self.types, as_they_are=True)
+        rule = _pullback(self.op, self.types, as_they_are=True)
         wanted = [gradient for p in self.positions if (gradient := rule.gradients[p]) is not None]
         given = {leaf: values[operand] for leaf, operand in zip(rule.operands, self.node.inputs, strict=True)}
         rows, columns = self.shape
@@ -193,6 +225,7 @@ class _Pullback:
     gradients: tuple[Node | None, ...]
     reasons: tuple[str, ...]
     crosses: bool
+    placed: bool
 
 
 @lru_cache(maxsize=1024)
@@ -200,20 +233,41 @@ def _pullback(op: Operation, types: tuple[Type, ...], as_they_are: bool = False)
     """The rule of an operation; every operand has samples, so that seeds are tried side by side, unless they cross."""
     graph = Graph()
     with graph.derivation():
-        lifted = [type if as_they_are else Type(type.shape, True) for type in types]
+        lifted = types if as_they_are else _lifted(op, types)
         operands = tuple(graph.add(Leaf("operand", "input", type), (), type, None) for type in lifted)
         output = op(*operands)
         seed = graph.add(Leaf("seed", "input", output.type), (), output.type, None)
         total = Reduce("sum")(seed * output) if output.shape else seed * output
-        crosses = any(
-            isinstance(part.op, BatchReduce | BatchSize) for part in ancestors(output, operands=computed_from)
-        )
+        parts = ancestors(output, operands=computed_from)
+        crosses = any(isinstance(part.op, BatchReduce | BatchSize) for part in parts)
+        placed = any(SAMPLES in _values(part) for part in parts)
         if crosses and total.per_sample:
             total = batch_sum(total)
         found = sweep(total)
     gradients = tuple(found.get(operand) for operand in operands)
     reasons = tuple(graph.obstacles.get((total, operand), f"{op.name} does not vary with it") for operand in operands)
-    return _Pullback(seed, output, operands, gradients, reasons, crosses)
+    return _Pullback(seed, output, operands, gradients, reasons, crosses, placed)
+
+
+def _lifted(op: Operation, types: tuple[Type, ...]) -> tuple[Type, ...]:
+    """The types with a value for each sample, but for operands that are shared by their nature, as a running mean."""
+    found = list(types)
+    for position, type in enumerate(types):
+        found[position] = Type(type.shape, True)
+        try:
+            op.infer(*found)
+        except Misfit:
+            found[position] = type
+    return tuple(found)
+
+
+def _values(node: Node) -> tuple[Axis, ...]:
+    """The axes whose running value the formula of a node takes."""
+    try:
+        found: tuple[Axis, ...] = node.op.formula(*(operand.type for operand in node.inputs)).values
+    except TypeError:
+        return ()
+    return found
 
 
 def rule_of(jacobian: LocalJacobian) -> _Pullback:
@@ -258,6 +312,8 @@ def structure(op: Operation, types: tuple[Type, ...], position: int) -> str:
     read, own = formula.reads[position], set(formula.axes)
     if formula.reduction in ("max", "min"):
         return "selection"
+    if formula.body is not None and formula.pointwise and read == at(*formula.axes) and operand.shape == output.shape:
+        return "diagonal"
     if formula.body is not None or len(read) != operand.rank:
         return "identity" if formula.body is None and formula.reduction is None and len(types) == 1 else "dense"
     moved = {axis for index in read for axis, _ in index.terms}

@@ -15,6 +15,7 @@ from graphgrad.graph import (
     ATOM,
     PRODUCT,
     SUM,
+    GradientError,
     Leaf,
     Node,
     NoGradient,
@@ -27,6 +28,7 @@ from graphgrad.ops.batch import BatchReduce, BatchSpread
 from graphgrad.ops.convolution import Convolution
 from graphgrad.ops.elementwise import Elementwise, is_one
 from graphgrad.ops.linear import MatMul, Outer, Transpose
+from graphgrad.ops.noise import Dropout
 from graphgrad.ops.reductions import Broadcast, OverAxes
 from graphgrad.ops.shape import Reshape
 from graphgrad.ops.softmax import Softmax
@@ -123,7 +125,10 @@ def _pulled(sketch: Sketch, node: Node, position: int, inputs: tuple[Node, ...],
     output = sketch.output(node, inputs)
     with sketch.graph.derivation():
         if gradient is None and (node.op.unfolds or not isinstance(node.op, Elementwise)):
-            found = sweep(output).get(inputs[position])
+            try:
+                found = sweep(output).get(inputs[position])
+            except GradientError:  # every sample has a part in it: the edge has no formula of one sample
+                return None
         elif node.op.unfolds:
             return None
         else:
@@ -325,6 +330,11 @@ def _convolution(node: Node, position: int) -> Written | None:
     return _joined(IDENTITY, r"\otimes", "⊗", patches)
 
 
+def _dropout(node: Node, position: int) -> Written | None:
+    """The mask of the step, with 1 / (1 - rate) where an element is kept."""
+    return Written(r"\operatorname{diag}\left(M\right)", "diag(M)") if position == 0 and node.shape else None
+
+
 _RULES: dict[type, Callable[[Node, int], Written | None]] = {
     MatMul: _matmul,
     Outer: _outer,
@@ -333,6 +343,7 @@ _RULES: dict[type, Callable[[Node, int], Written | None]] = {
     Softmax: _softmax,
     Reshape: _reshape,
     Convolution: _convolution,
+    Dropout: _dropout,
 }
 
 __all__ = ["Written", "continued", "local", "on_paper", "partial", "transposed", "value_of"]

@@ -16,6 +16,7 @@ from graphgrad.graph import (
     POWER,
     PRODUCT,
     SUM,
+    Formulated,
     Graph,
     Leaf,
     Name,
@@ -37,7 +38,7 @@ PHASES = ("simplify", "stabilise")
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Step(Formulated):
     """One simplification: `before` became `after`, both in TeX, by the identity of this name, for this reason."""
 
     rule: str

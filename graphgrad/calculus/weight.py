@@ -20,6 +20,7 @@ from graphgrad.calculus.sketch import Step, name_of
 from graphgrad.calculus.worlds import Expressions, Floats, symbols
 from graphgrad.graph import (
     Axis,
+    Formulated,
     GradientError,
     Index,
     Node,
@@ -43,7 +44,7 @@ GIVEN = "abcdefgh"
 
 
 @dataclass(frozen=True)
-class WeightGradient:
+class WeightGradient(Formulated):
     """∂of/∂W_{a,b} as a formula of one scalar; shows itself. `steps` are the simplifications on the way."""
 
     of: Node
@@ -75,9 +76,6 @@ class WeightGradient:
             lead = f" {sign} " if shown else sign.replace("+", "")
             shown += lead + (formula if count == 1 else side_by_side([str(count), formula], style))
         return shown or "0"
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"
 
     def __str__(self) -> str:
         return self.text()

@@ -83,3 +83,49 @@ def elements(heats: Array) -> Array:
     scaled = np.zeros(heats.shape)
     np.divide(heats, largest or 1.0, out=scaled, where=known)
     return scaled
+
+
+MOST_ROWS = 12
+"""How many rows and columns of numbers a formula has at most."""
+
+LONGEST_COLUMN = 5
+"""How many numbers stand below each other; a longer vector is written as a transposed row."""
+
+
+def in_tex(value: float, exact: float = EXACT) -> str:
+    r"""A number as it stands in a TeX formula: `0.06`, `-1.234 \cdot 10^{-5}`.
+
+    >>> in_tex(0.514996), in_tex(-0.00001234)
+    ('0.5150', '-1.234 \\cdot 10^{-5}')
+    """
+    shown = number(value, exact).replace("−", "-")
+    if "∞" in shown:
+        return shown.replace("∞", r"\infty")
+    mantissa, _, power = shown.partition("e")
+    if shown == "NaN":
+        return r"\text{NaN}"
+    return rf"{mantissa} \cdot 10^{{{power}}}" if power else mantissa
+
+
+def array_in_tex(array: Array, most: int = MOST_ROWS) -> str | None:
+    """An array as a column or a matrix of numbers; None where it has more than `most` rows or columns."""
+    exact = precision(array)
+    if array.size == 1:
+        return in_tex(float(array.reshape(())), exact)
+    if array.ndim > 2 or max(array.shape) > most or not array.size:
+        return None
+    if array.ndim == 1 and len(array) > LONGEST_COLUMN:
+        return rf"{array_in_tex(array[np.newaxis])}^{{\top}}"
+    rows = array.reshape(len(array), -1)
+    body = r" \\ ".join(" & ".join(in_tex(float(value), exact) for value in row) for row in rows)
+    return rf"\begin{{pmatrix}} {body} \end{{pmatrix}}"
+
+
+def summary(array: Array) -> str:
+    """What a formula has no room for: `8×24×24 numbers from −1.2 to 3.4, of norm 17.5`."""
+    shape = "×".join(map(str, array.shape))
+    if not array.size:
+        return f"{shape} numbers"
+    exact = precision(array)
+    low, high, length = (number(float(value), exact) for value in (array.min(), array.max(), norm(array)))
+    return f"{shape} numbers from {low} to {high}, of norm {length}"

@@ -12,6 +12,7 @@ from graphgrad.graph.errors import (
 )
 from graphgrad.graph.formula import ZERO, Axis, Formula, Index, at, axes_of, stretched
 from graphgrad.graph.graph import Graph, ancestors, computed_from, current
+from graphgrad.graph.mathml import Formulated, mathml
 from graphgrad.graph.names import Name, name
 from graphgrad.graph.node import Leaf, Node, apply
 from graphgrad.graph.notation import (
@@ -42,6 +43,7 @@ __all__ = [
     "Axis",
     "DataError",
     "Formula",
+    "Formulated",
     "GradientError",
     "Graph",
     "GraphError",
@@ -73,6 +75,7 @@ __all__ = [
     "formula",
     "function",
     "here",
+    "mathml",
     "name",
     "number",
     "public",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from graphgrad.graph.errors import GraphError, NamingError, did_you_mean, shown
 from graphgrad.graph.letters import Letters
+from graphgrad.graph.mathml import Formulated
 from graphgrad.graph.names import Name, gradient_name, name
 from graphgrad.graph.node import Leaf, Node, real_number
 from graphgrad.graph.operation import FUNCTIONS, Operation
@@ -31,7 +32,7 @@ def current() -> Graph:
     return stack[-1]
 
 
-class Graph:
+class Graph(Formulated):
     """A directed acyclic graph of named nodes, written one line at a time.
 
     >>> import graphgrad as gg
@@ -390,6 +391,11 @@ class Graph:
             for operand, source in enumerate(node.inputs):
                 result.add_edge(ident[source], target, operand=operand)
         return result
+
+    def latex(self) -> str:
+        r"""All lines in TeX, one below the other, aligned at their signs of equality."""
+        lines = r" \\ ".join(node.latex().replace("=", "&=", 1) for node in self.steps)
+        return rf"\begin{{aligned}} {lines} \end{{aligned}}"
 
     def __str__(self) -> str:
         title = [self._title] if self._title else []

@@ -8,6 +8,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 from graphgrad.graph.errors import GraphError, ShapeError, clipped, shown
+from graphgrad.graph.mathml import Formulated
 from graphgrad.graph.notation import Style, equation, fill, formula, number, written
 from graphgrad.graph.operation import FUNCTIONS, Misfit, Operand, Operation
 from graphgrad.graph.place import Place
@@ -40,7 +41,7 @@ class Leaf(Operation):
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Node:
+class Node(Formulated):
     """A value in a graph. Made by operations and operators, never by hand; `node.name`, `node.shape` describe it."""
 
     graph: Graph
@@ -84,9 +85,6 @@ class Node:
     def text(self) -> str:
         """The node's line in Unicode: `A = W⁽⁰⁾x`."""
         return equation(self, "unicode")
-
-    def _repr_latex_(self) -> str:
-        return f"$\\displaystyle {self.latex()}$"
 
     def __repr__(self) -> str:
         each = " per sample" if self.per_sample else ""

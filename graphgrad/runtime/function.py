@@ -298,6 +298,10 @@ class Result:
     memory: Array | None
     module: Any = None
 
+    def __repr__(self) -> str:
+        count = "one sample" if self.single else f"{self.samples} samples"
+        return f"<Result of {_listed(self.function.outputs)} for {count}>"
+
     def __getitem__(self, name: str | Node) -> Any:
         node = self.function.graph[name]
         if node not in self.function.program.values:

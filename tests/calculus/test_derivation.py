@@ -4,10 +4,17 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
+from graphgrad import networks
 from graphgrad.calculus.gradient import sweep
 from tests.calculus.random_graphs import draw
 
-REASONS = ("operations, and at most", "picks an element", "depends on the numbers", "paths, which are not written out")
+REASONS = (
+    "operations, and at most",
+    "are added up one by one",
+    "picks an element",
+    "depends on the numbers",
+    "paths, which are not written out",
+)
 BATCHES = 20
 EACH = 10
 
@@ -112,3 +119,74 @@ def test_factors_multiplied_out_are_the_gradient_of_the_compiled_code(network):
     for leaf in wrt:
         close(gg.chain(g.J, leaf).total(arrays), result.grad[leaf], leaf.name.tex)
         close(gg.jacobian(g.J, leaf, arrays), result.grad[leaf], leaf.name.tex)
+
+
+def noisy():
+    with gg.Graph("noisy") as g:
+        x, w, step = gg.input("x", 3), gg.param("w", 3), gg.param("step")
+        mean, variance = gg.param("mean", 3), gg.param("variance", 3)
+        gamma, beta = gg.param("gamma", 3), gg.param("beta", 3)
+        g.B = gg.batch_norm(w * x, mean, variance, gamma, beta)
+        g.D = gg.dropout(g.B, step)
+        g.J = gg.batch_mean(gg.sum(gg.exp(g.D)))
+    return g
+
+
+def test_batch_normalisation_and_dropout_are_one_edge_each():
+    g = noisy()
+    random = np.random.default_rng(3)
+    arrays = {leaf.name.ident: random.normal(size=leaf.shape) for leaf in g.parameters}
+    arrays |= {"step": 4.0, "variance": np.ones(3), "x": random.normal(size=(5, 3))}
+    wrt = [g.w, g.gamma, g.beta, g.x]
+    result = gg.compile(g, ["J", "D"], wrt=wrt)(**arrays)
+    for leaf in wrt:
+        chain = gg.chain(g.J, leaf)
+        close(chain.total(arrays), result.grad[leaf], chain.text("all"))
+    edges = {factor.edge[1]: factor for factor in gg.chain(g.J, g.w).factors}
+    numbers = gg.chain(g.J, g.w).values(arrays)
+    assert edges[g.B].jacobian.crosses
+    assert numbers[edges[g.B]].shape == (5, 5, 3, 3)
+    assert edges[g.D].structure == "diagonal"
+    assert edges[g.D].local("unicode") == "diag(M)"
+    kept = 2.0 * (result["D"] != 0)
+    np.testing.assert_array_equal(numbers[edges[g.D]], kept[:, :, None] * np.eye(3))
+
+
+NETWORKS = {
+    "two_hidden_layers": {},
+    "logistic_neuron": {},
+    "chain_toy": {},
+    "two_class_cnn": {"filters": 2},
+    "k_class_cnn": {},
+    "fcn": {"size": 8, "filters": (2, 3)},
+    "u_net": {"size": 8, "filters": 2, "depth": 1},
+    "localisation": {"size": 8, "filters": (2, 3), "hidden": 4},
+    "full_connection": {"inputs": 6, "units": 4},
+    "local_connection": {"inputs": 6},
+    "shared_connection": {"inputs": 6},
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_by_name_multiplies_out_to_its_gradient(name):
+    g = getattr(networks, name)(**NETWORKS[name])
+    of = next((node for node in g.outputs if not node.shape), None)
+    if of is None:
+        (last,) = g.outputs
+        of = g["s"] = gg.sum(gg.square(last))
+    random = np.random.default_rng(5)
+    arrays = {leaf.name.ident: random.normal(0.1, 0.4, leaf.shape) for leaf in (*g.inputs, *g.parameters)}
+    for target in ("t", "T"):
+        if target in arrays:
+            arrays[target] = np.ones_like(arrays[target])
+    wrt = [leaf for leaf in (*g.parameters, *g.inputs) if leaf in sweep(of) and leaf.name.ident != "t"]
+    result = gg.compile(g, of, wrt=wrt)(**arrays)
+    for leaf in wrt:
+        chain = gg.chain(of, leaf)
+        close(chain.total(arrays), result.grad[leaf], f"{name}: {chain.text()}")
+    for leaf in [leaf for leaf in wrt if leaf.kind == "parameter"][-2:]:
+        position = tuple(extent // 2 for extent in leaf.shape)
+        formula = gg.one_weight(of, leaf, *position)
+        number = exactly(formula, arrays, True)
+        if number is not None:
+            close(float(number), np.asarray(result.grad[leaf])[position], f"{name}: {formula.text()}")

@@ -1,6 +1,5 @@
 """The lecture's lines in the lecture's symbols and order, held by golden files; sentences; a large network; Jacobians."""
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +124,7 @@ def test_every_factor_has_its_edge_its_structure_and_its_formula(lecture):
     assert factors[-1].local("unicode") == "I ⊗ xᵀ"
 
 
-OF_THE_BATCH = {"batch_norm", "drop"}  # what they compute depends on where in the batch a sample stands
+OF_THE_BATCH = {"batch_norm", "drop"}  # differences are taken sample by sample; see the test of dropout below
 
 
 @pytest.mark.parametrize("sample", [s for s in SAMPLES if s.name not in OF_THE_BATCH], ids=str)
@@ -159,17 +158,12 @@ def deep(count):
     return g
 
 
-def test_a_chain_through_two_hundred_nodes_takes_no_time_and_stays_short():
-    times = []
-    for _ in range(3):
-        g = deep(200)
-        begin = time.perf_counter()
-        chain = gg.chain(g.l, g.x)
-        assert len(chain.text().split(" · ")) == 201
-        times.append(time.perf_counter() - begin)
-        assert len(chain.latex("local")) < 60 * 201
-        assert len(chain.latex("sweep")) < 2_000
-    assert min(times) < 0.2
+def test_a_chain_through_two_hundred_nodes_stays_short():
+    g = deep(200)
+    chain = gg.chain(g.l, g.x)
+    assert len(chain.text().split(" · ")) == 201
+    assert len(chain.latex("local")) < 60 * 201
+    assert len(chain.latex("sweep")) < 2_000
 
 
 def test_where_paths_double_at_each_step_no_row_does():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from graphgrad.drawing.cells import Cell, Grid, cells, grid
-from graphgrad.drawing.numbers import norm, number, written_out
+from graphgrad.drawing.numbers import array_in_tex, norm, number, written_out
 
 
 @pytest.mark.parametrize(
@@ -110,3 +110,20 @@ def test_a_matrix_is_coloured_on_a_scale_centred_at_zero():
 
 def test_many_samples_are_counted():
     assert cells(1234, grid((3,), together=True)) == (Cell("1,234 samples"),)
+
+
+@pytest.mark.parametrize(
+    ("array", "shown"),
+    [
+        (np.array(0.5), "0.5"),
+        (np.array(-1.5e-7), r"-1.5 \cdot 10^{-7}"),
+        (np.array(np.inf), r"\infty"),
+        (np.array([1.0, -2.0]), r"\begin{pmatrix} 1 \\ -2 \end{pmatrix}"),
+        (np.array([[1.0, 2.0], [3.0, 4.0]]), r"\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}"),
+        (np.arange(6.0), r"\begin{pmatrix} 0 & 1 & 2 & 3 & 4 & 5 \end{pmatrix}^{\top}"),
+        (np.zeros(13), None),
+        (np.zeros((2, 2, 2)), None),
+    ],
+)
+def test_numbers_in_a_formula(array, shown):
+    assert array_in_tex(array) == shown
