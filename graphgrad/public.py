@@ -320,6 +320,12 @@ def load(path: str | os.PathLike[str]) -> Graph:
     """The graph that `Graph.save` wrote to this path; its weights are read by `load_params`.
 
     Raises TextError, with file, line and column, for a text that cannot be read, GraphError for any other file.
+
+    >>> import graphgrad as gg, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     gg.parse("x = input(2)\\nA = tanh(x)").save(f"{folder}/net.gg")
+    ...     print(gg.load(f"{folder}/net.gg"))
+    A = tanh(x)
     """
     from graphgrad.graph.save import load
 
@@ -331,6 +337,13 @@ def load_params(path: str | os.PathLike[str], graph: Graph) -> dict[str, np.ndar
 
     Raises GraphError where there are none, DataError where they are not those of `graph`: other names or shapes,
     numbers that are not finite, anything but float32 and float64.
+
+    >>> import graphgrad as gg, tempfile
+    >>> g = gg.parse("w = param(2)")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     g.save(f"{folder}/net.gg", {"w": [1.0, 2.0]})
+    ...     print(gg.load_params(f"{folder}/net.gg", g)["w"].tolist())
+    [1.0, 2.0]
     """
     from graphgrad.graph.save import load_params
 

@@ -49,6 +49,7 @@ SAYS = {
     ],
     "l13_two_class_cnn": ["F = ReLU(z_F)", "105 parameters; F is 4x8x8, P is 4x4x4", "held-out accuracy: 0.9"],
     "l13_k_class_cnn": ["l     −ln y[t]", "1,898 parameters in 6 arrays", "held-out accuracy: 0.9"],
+    "l14_learned_filters": ["1,370 parameters", "digits that are told right: 0.9", "picture: l14_maps.svg"],
     "l15_batches": [
         "z = 0.06, σ(z) = 0.5150, l = 0.6636, ∂l/∂w = [-0.485 -0.194  0.485]",
         "z = [ 0.06 11.06]",

@@ -122,7 +122,18 @@ class Factor(Formulated):
 
 @dataclass(frozen=True)
 class Chain(Formulated):
-    """∂of/∂wrt as a sum of products of factors; shows itself as a formula."""
+    """∂of/∂wrt as a sum of products of factors; shows itself as a formula.
+
+    >>> import graphgrad as gg
+    >>> with gg.Graph() as g:
+    ...     x = gg.input("x")
+    ...     g.v = 1 / x
+    ...     g.u = 2 * g.v
+    ...     g.f = g.u ** 2
+    >>> chain = gg.chain(g.f, x)
+    >>> print(chain.text("local"), [float(number) for number in chain.values({"x": 2.0}).values()])
+    ∂f/∂x = 2 · u · 2 · (−1 / x²) [2.0, 2.0, -0.25]
+    """
 
     of: Node
     wrt: Node

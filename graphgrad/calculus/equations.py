@@ -28,6 +28,15 @@ class Equation(Formulated):
     another line stands for. `elements` are both sides in index notation too, for a convolution and its like; where only
     index notation says it, as for a pool, the line itself is in it. An element that is not there, outside of its array
     or at an index that is not whole, counts as 0.
+
+    >>> import graphgrad as gg
+    >>> with gg.Graph() as g:
+    ...     x, K = gg.input("x", 1, 4, 4), gg.param("K", 1, 1, 2, 2)
+    ...     g.F = gg.conv(x, K)
+    ...     g.l = gg.sum(gg.square(g.F))
+    >>> line = gg.equations(g.l, K)[-1]
+    >>> print(line, line.shape)
+    ∂l/∂K = x ⋆ ∂l/∂F (1, 1, 2, 2)
     """
 
     left: Written

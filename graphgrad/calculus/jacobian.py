@@ -337,6 +337,14 @@ class Jacobian:
 
     Both have the shape of `of` followed by that of `wrt`, with an axis for the samples before them where either has a
     value for each and more than one sample was given. It is an array for NumPy: `np.asarray(jacobian)`.
+
+    >>> import graphgrad as gg
+    >>> with gg.Graph() as g:
+    ...     W, x = gg.param("W", 2, 3), gg.input("x", 3)
+    ...     g.A = W @ x
+    >>> jacobian = gg.jacobian(g.A, x, x=[1.0, 1.0, 1.0], W=[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    >>> jacobian.value.tolist(), jacobian.structure, jacobian.error < 1e-8
+    ([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], 'matrix', True)
     """
 
     of: Node

@@ -45,7 +45,16 @@ GIVEN = "abcdefgh"
 
 @dataclass(frozen=True)
 class WeightGradient(Formulated):
-    """∂of/∂W_{a,b} as a formula of one scalar; shows itself. `steps` are the simplifications on the way."""
+    """∂of/∂W_{a,b} as a formula of one scalar; shows itself. `steps` are the simplifications on the way.
+
+    >>> import graphgrad as gg
+    >>> with gg.Graph() as g:
+    ...     x, W = gg.input("x", 2), gg.param("W", 3, 2)
+    ...     g.A = W @ x
+    ...     g.l = gg.sum(gg.square(g.A))
+    >>> print(gg.one_weight(g.l, W, 1, 0))
+    ∂l/∂W₁₀ = 2 A₁ x₀
+    """
 
     of: Node
     wrt: Node

@@ -44,7 +44,12 @@ class Tile:
 
 
 class Tiles:
-    """Matrices drawn as images, in rows; shows itself in Jupyter."""
+    """Matrices drawn as images, in rows; shows itself in Jupyter.
+
+    >>> import graphgrad as gg
+    >>> gg.tiles({"edge": [[1.0, -1.0], [1.0, -1.0]]}).svg()[:4]
+    '<svg'
+    """
 
     def __init__(self, rows: list[list[Tile]], theme: str) -> None:
         self.rows, self.theme = rows, THEMES[theme]

@@ -33,13 +33,30 @@ class Declaration:
 
 
 class Input(Declaration):
-    """An argument that is an input or a target: a value of this shape for each sample."""
+    """An argument that is an input or a target: a value of this shape for each sample.
+
+    >>> import graphgrad as gg
+    >>> @gg.network
+    ... def double(x=gg.Input(3)):
+    ...     y = 2 * x
+    >>> double().y.shape, double(x=gg.Input(5)).y.shape
+    ((3,), (5,))
+    """
 
     kind = "input"
 
 
 class Param(Declaration):
-    """An argument that is a parameter: one value of this shape that all samples share."""
+    """An argument that is a parameter: one value of this shape that all samples share; `tex` is its name in TeX.
+
+    >>> import graphgrad as gg
+    >>> @gg.network
+    ... def layer(x=gg.Input(2), W0=gg.Param(3, 2, tex="W^{[0]}")):
+    ...     A = W0 @ x
+    >>> print(layer())
+    layer
+    A = W⁽⁰⁾x
+    """
 
     kind = "parameter"
 

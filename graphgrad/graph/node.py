@@ -42,7 +42,15 @@ class Leaf(Operation):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Node(Formulated):
-    """A value in a graph. Made by operations and operators, never by hand; `node.name`, `node.shape` describe it."""
+    """A value in a graph. Made by operations and operators, never by hand; `node.name`, `node.shape` describe it.
+
+    >>> import graphgrad as gg
+    >>> with gg.Graph() as g:
+    ...     x, W = gg.input("x", 2), gg.param("W", 3, 2)
+    ...     g.A = W @ x
+    >>> g.A, str(g.A.name), g.A.shape, g.A.per_sample
+    (<A = Wx: 3 per sample>, 'A', (3,), True)
+    """
 
     graph: Graph
     op: Any  # an Operation; Any because each operation has options of its own

@@ -95,6 +95,8 @@ def adaptive_max_pool(x: Operand, size: int | tuple[int | None, ...]) -> Node:
 def adaptive_avg_pool(x: Operand, size: int | tuple[int | None, ...]) -> Node:
     """The mean of each of `size` windows along every axis but the first; all else as in `adaptive_max_pool`.
 
+    Source: PyTorch's `AdaptiveAvgPool`.
+
     >>> import graphgrad as gg
     >>> with gg.Graph() as g:
     ...     x = gg.input("x", 1, 3)

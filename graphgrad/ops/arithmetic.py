@@ -22,7 +22,8 @@ add = built_in(
     doc="""`a + b`: y = a + b, elementwise.
 
     Shapes broadcast as NumPy's do; raises ShapeError where they cannot. The gradient passes unchanged to both, summed
-    over what was stretched.""",
+    over what was stretched.
+    Source: Goodfellow et al., Deep Learning, 2016, 2.1.""",
     example=([1.0, 2.0], [0.5, -2.0], [1.5, 0.0]),
 )
 subtract = built_in(
@@ -30,7 +31,9 @@ subtract = built_in(
     lambda a, b: a - b,
     lambda y, a, b: (1, -1),
     Notation("{0} - {1}", "{0} − {1}", "{0} - {1}", SUM, (SUM, PRODUCT)),
-    doc="""`a - b`: y = a - b, elementwise. Shapes broadcast; raises ShapeError where they cannot.""",
+    doc="""`a - b`: y = a - b, elementwise. Shapes broadcast; raises ShapeError where they cannot.
+
+    Source: Goodfellow et al., Deep Learning, 2016, 2.1.""",
     example=([1.0, 2.0], [0.5, -2.0], [0.5, 4.0]),
 )
 multiply = built_in(
@@ -40,7 +43,8 @@ multiply = built_in(
     _product,
     doc="""`a * b`: y = a b, elementwise (the Hadamard product, written ⊙).
 
-    Shapes broadcast; raises ShapeError where they cannot. The gradient of each operand is the other one.""",
+    Shapes broadcast; raises ShapeError where they cannot. The gradient of each operand is the other one.
+    Source: Goodfellow et al., Deep Learning, 2016, 2.2 (the element-wise product).""",
     example=([1.0, 2.0], [0.5, -2.0], [0.5, -4.0]),
 )
 divide = built_in(
@@ -50,7 +54,8 @@ divide = built_in(
     Notation(r"\frac{{0}}{{1}}", "{0} / {1}", "{0} / {1}", PRODUCT, (PRODUCT, POWER), (SUM, SUM)),
     doc="""`a / b`: y = a / b, elementwise, by the rules of IEEE 754: 1/0 is infinity, 0/0 is NaN.
 
-    Shapes broadcast; raises ShapeError where they cannot. The gradients are 1/b and -y/b.""",
+    Shapes broadcast; raises ShapeError where they cannot. The gradients are 1/b and -y/b.
+    Source: NumPy's `divide`.""",
     example=([1.0, 2.0], [0.5, -2.0], [2.0, -1.0]),
 )
 negative = built_in(
@@ -58,7 +63,9 @@ negative = built_in(
     lambda a: -a,
     lambda y, a: -1,
     Notation("-{0}", "−{0}", "-{0}", PRODUCT, (PRODUCT,)),
-    doc="""`-a`: y = -a, elementwise.""",
+    doc="""`-a`: y = -a, elementwise.
+
+    Source: NumPy's `negative`.""",
     example=([1.0, -2.0], [-1.0, 2.0]),
 )
 identity = built_in(
@@ -66,7 +73,9 @@ identity = built_in(
     lambda a: a,
     lambda y, a: 1,
     Notation("{0}", "{0}", "identity({0})", SUM, (SUM,)),
-    doc="""The same value under another name, y = a: what naming a node a second time makes.""",
+    doc="""The same value under another name, y = a: what naming a node a second time makes.
+
+    Source: ONNX, `Identity`.""",
     example=([1.0, -2.0], [1.0, -2.0]),
 )
 square = built_in(
@@ -74,7 +83,9 @@ square = built_in(
     lambda a: a**2,
     lambda y, a: 2 * a,
     Notation("{0}^2", "{0}²", "square({0})", POWER, (ATOM,)),
-    doc="""The square, y = a², elementwise. The derivative is 2a.""",
+    doc="""The square, y = a², elementwise. The derivative is 2a.
+
+    Source: NumPy's `square`.""",
     example=([3.0, -0.5], [9.0, 0.25]),
 )
 reciprocal = built_in(
@@ -82,7 +93,9 @@ reciprocal = built_in(
     lambda a: 1 / a,
     lambda y, a: -square(y),
     Notation(r"\frac{1}{{0}}", "1/{0}", "reciprocal({0})", PRODUCT, (POWER,), (SUM,)),
-    doc="""The reciprocal, y = 1/a, elementwise; infinite at 0. The derivative is -y².""",
+    doc="""The reciprocal, y = 1/a, elementwise; infinite at 0. The derivative is -y².
+
+    Source: NumPy's `reciprocal`.""",
     example=([4.0, -0.5], [0.25, -2.0]),
 )
 sqrt = built_in(
@@ -90,7 +103,9 @@ sqrt = built_in(
     lambda a: sp.sqrt(a),
     lambda y, a: 1 / (2 * y),
     Notation(r"\sqrt{{0}}", "√({0})", "sqrt({0})"),
-    doc="""The square root, y = √a, elementwise; NaN below 0. The derivative 1/(2y) is infinite at 0.""",
+    doc="""The square root, y = √a, elementwise; NaN below 0. The derivative 1/(2y) is infinite at 0.
+
+    Source: NIST Digital Library of Mathematical Functions, 4.2.""",
     example=([4.0, 0.25], [2.0, 0.5]),
 )
 rsqrt = built_in(
@@ -98,7 +113,9 @@ rsqrt = built_in(
     lambda a: 1 / sp.sqrt(a),
     lambda y, a: -0.5 * y**3,
     Notation(r"\frac{1}{\sqrt{{0}}}", "1/√({0})", "rsqrt({0})", PRODUCT),
-    doc="""The reciprocal square root, y = 1/√a, elementwise; infinite at 0, NaN below. The derivative is -y³/2.""",
+    doc="""The reciprocal square root, y = 1/√a, elementwise; infinite at 0, NaN below. The derivative is -y³/2.
+
+    Source: ONNX, `Reciprocal` of `Sqrt`.""",
     example=([4.0, 0.25], [0.5, 2.0]),
 )
 

@@ -116,6 +116,7 @@ def batch_mean(a: Node) -> Node:
     """The mean over the samples of a batch, y = (1/N) Σₙ aₙ: what all samples share, of the shape of one.
 
     Raises ShapeError where `a` has no value per sample.
+    Source: Goodfellow et al., Deep Learning, 2016, 8.1.3.
 
     >>> import graphgrad as gg
     >>> with gg.Graph() as g:

@@ -152,6 +152,7 @@ def clip(a: Node, low: Operand | None = None, high: Operand | None = None) -> No
 
     The bounds are numbers, or nodes that broadcast; None leaves one out. The derivative is 1 between the bounds and on
     them, 0 outside, as PyTorch's `clamp` has it. Raises GraphError for bounds that leave nothing between them.
+    Source: ONNX, `Clip`.
 
     >>> import graphgrad as gg
     >>> with gg.Graph() as g:

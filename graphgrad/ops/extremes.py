@@ -66,6 +66,7 @@ def argmax(a: Node, axis: Axes = None, keepdims: bool = False) -> Node:
 
     Over several axes, or all of them (`axis` None), positions are counted in order, the last axis fastest, as NumPy does.
     It has no gradient. Raises ShapeError for an axis out of range, or more than 16,777,216 elements to choose from.
+    Source: ONNX, `ArgMax`.
 
     >>> import graphgrad as gg
     >>> with gg.Graph() as g:
@@ -80,6 +81,8 @@ def argmax(a: Node, axis: Axes = None, keepdims: bool = False) -> Node:
 @public
 def argmin(a: Node, axis: Axes = None, keepdims: bool = False) -> Node:
     """Where the smallest element along axes of one sample stands; in all else as `argmax`.
+
+    Source: ONNX, `ArgMin`.
 
     >>> import graphgrad as gg
     >>> with gg.Graph() as g:
@@ -96,6 +99,7 @@ def max_(a: Node, axis: Axes = None, keepdims: bool = False) -> Node:
 
     Of equal elements the first takes the whole gradient, as in max pooling (PyTorch's `amax` shares it out among them).
     Raises ShapeError for an axis out of range, or more than 16,777,216 elements to choose from.
+    Source: ONNX, `ReduceMax`.
 
     >>> import graphgrad as gg
     >>> with gg.Graph() as g:
@@ -109,6 +113,8 @@ def max_(a: Node, axis: Axes = None, keepdims: bool = False) -> Node:
 
 def min_(a: Node, axis: Axes = None, keepdims: bool = False) -> Node:
     """The smallest element along axes of one sample, y = minᵢ aᵢ; in all else as `max`.
+
+    Source: ONNX, `ReduceMin`.
 
     >>> import graphgrad as gg
     >>> with gg.Graph() as g:

@@ -237,6 +237,8 @@ def matmul(a: Operand, b: Operand) -> Node:
 def outer(a: Operand, b: Operand) -> Node:
     """The outer product a bᵀ of two vectors: yᵢⱼ = aᵢ bⱼ, of shape (m, n). Raises ShapeError for anything else.
 
+    Source: Golub and Van Loan, Matrix Computations, 1.1.
+
     >>> import graphgrad as gg
     >>> with gg.Graph() as g:
     ...     a, b = gg.input("a", 2), gg.input("b", 3)
@@ -252,6 +254,7 @@ def dot(a: Node, b: Node) -> Node:
     """The scalar product of two vectors, aᵀb = Σₖ aₖ bₖ. Raises ShapeError where they differ in length.
 
     Anything but vectors is a GraphError: NumPy's `dot` has other rules for more axes, `matmul` and `einsum` say which.
+    Source: Golub and Van Loan, Matrix Computations, 1.1.
 
     >>> import graphgrad as gg
     >>> with gg.Graph() as g:
@@ -302,6 +305,8 @@ def einsum(letters: str, *operands: Operand) -> Node:
 @public
 def transpose(a: Node) -> Node:
     """The transpose: yᵢⱼ = aⱼᵢ. A vector is its own transpose, as in NumPy: `w.T @ x` is the scalar wᵀx.
+
+    Source: Golub and Van Loan, Matrix Computations, 1.1.
 
     >>> import graphgrad as gg
     >>> with gg.Graph() as g:

@@ -215,6 +215,8 @@ def avg_pool(
 def global_max_pool(x: Node) -> Node:
     """The largest element of each channel: the `max` over all axes but the first. Shapes: x (C, *S), y (C,).
 
+    Source: ONNX, `GlobalMaxPool`.
+
     >>> import graphgrad as gg
     >>> with gg.Graph() as g:
     ...     x = gg.input("x", 3, 8, 8)

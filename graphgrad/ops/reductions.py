@@ -176,6 +176,8 @@ def sum_(a: Node, axis: Axes = None, keepdims: bool = False) -> Node:
 def mean(a: Node, axis: Axes = None, keepdims: bool = False) -> Node:
     """The mean over axes of one sample, y = (1/m) Σᵢ aᵢ; as `sum`, divided by the number of elements.
 
+    Source: NumPy's `mean`.
+
     >>> import graphgrad as gg
     >>> with gg.Graph() as g:
     ...     x = gg.input("x", 3)

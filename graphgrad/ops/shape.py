@@ -184,6 +184,8 @@ def reshape(a: Node, shape: int | Shape) -> Node:
 def flatten(a: Node) -> Node:
     """All elements of one sample as a vector, in order, the last axis the fastest.
 
+    Source: NumPy's `ravel`.
+
     >>> import graphgrad as gg
     >>> with gg.Graph() as g:
     ...     x = gg.input("x", 1, 28, 28)

@@ -134,6 +134,7 @@ def slice_(a: Node, index: Any) -> Node:
 
     Starts, stops and steps are whole numbers, negative ones as in Python; `...` stands for the axes left out. Raises
     ShapeError for a position out of range, or where nothing is taken. Rows by numbers that are computed: `embedding`.
+    Source: NumPy's basic indexing.
 
     >>> import graphgrad as gg
     >>> with gg.Graph() as g:

@@ -83,6 +83,7 @@ def std(a: Node, axis: Axes = None, keepdims: bool = False, correction: float = 
     """The standard deviation along axes of one sample, y = √(Σᵢ (aᵢ - ā)² / (m - c)), the root of `variance`.
 
     The gradient is (aᵢ - ā) / ((m - c) y), and 0 where all elements are equal, as in PyTorch. In all else as `variance`.
+    Source: NumPy's `std`, with Bessel's correction as in PyTorch.
 
     >>> import graphgrad as gg
     >>> with gg.Graph() as g:

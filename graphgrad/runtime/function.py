@@ -80,6 +80,13 @@ def _nodes(graph: Graph, asked: Asked) -> tuple[Node, ...]:
 class Function:
     """A compiled graph. `f(x=..., W0=...)` takes arrays by identifier and returns a `Result`.
 
+    >>> import graphgrad as gg
+    >>> with gg.Graph() as g:
+    ...     x, w = gg.input("x", 2), gg.param("w", 2)
+    ...     g.y = w @ x
+    >>> gg.compile(g, "y", target="numpy")(x=[[1.0, 0.0], [2.0, 1.0]], w=[3.0, 4.0])["y"].tolist()
+    [3.0, 10.0]
+
     An input takes an array (N, *shape) for N samples, or (*shape) for one, and then no result has a batch axis.
     """
 
@@ -288,7 +295,17 @@ def interpret(program: Program, given: Mapping[Node, Array], samples: int, dtype
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """The values of one call: `r["A"]` of any named node on the way, `r.grad["W0"]` of the gradients."""
+    """The values of one call: `r["A"]` of any named node on the way, `r.grad["W0"]` of the gradients.
+
+    >>> import graphgrad as gg
+    >>> with gg.Graph() as g:
+    ...     x, w = gg.input("x"), gg.param("w")
+    ...     g.A = w * x
+    ...     g.y = gg.square(g.A)
+    >>> r = gg.compile(g, "y", wrt=["w", "A"], target="numpy")(x=3.0, w=2.0)
+    >>> float(r["A"]), float(r.grad["w"]), dict(r.grad)["A"].item()
+    (6.0, 36.0, 12.0)
+    """
 
     function: Function
     arguments: list[Array]

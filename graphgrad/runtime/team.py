@@ -173,5 +173,11 @@ def threads_for(work: int) -> int:
 
 
 def num_threads() -> int:
-    """How many threads share a step that is large enough."""
+    """How many threads share a step that is large enough.
+
+    >>> import graphgrad as gg
+    >>> gg.set_num_threads(1)
+    >>> gg.num_threads()
+    1
+    """
     return _threads

@@ -21,7 +21,18 @@ from graphgrad.training.optimizers import SGD
 
 @dataclass
 class History:
-    """What training did: the mean loss of each epoch, the loss of each step, the parameters at the end."""
+    """What training did: the mean loss of each epoch, the loss of each step, the parameters at the end.
+
+    >>> import graphgrad as gg
+    >>> with gg.Graph() as g:
+    ...     w, x = gg.param("w"), gg.input("x")
+    ...     g.J = gg.batch_mean(gg.square(w * x - 1))
+    >>> history = gg.fit(
+    ...     g, "J", {"x": [1.0, 1.0]}, params={"w": 0.0}, optimizer=gg.SGD(0.25), epochs=3, progress=False
+    ... )
+    >>> history.loss, history.params["w"].tolist()
+    ([1.0, 0.25, 0.0625], 0.875)
+    """
 
     objective: str
     loss: list[float] = field(default_factory=list)

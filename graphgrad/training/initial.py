@@ -43,7 +43,13 @@ class Initialiser(Protocol):
 
 @dataclass(frozen=True)
 class Constant:
-    """The same number everywhere."""
+    """The same number everywhere.
+
+    >>> import graphgrad as gg
+    >>> g = gg.parse("w = param(3)")
+    >>> gg.initial(g, chosen={"w": gg.Constant(0.5)})["w"].tolist()
+    [0.5, 0.5, 0.5]
+    """
 
     value: float
 
@@ -52,7 +58,12 @@ class Constant:
 
 
 class Zeros(Constant):
-    """0 everywhere, as for biases."""
+    """0 everywhere, as for biases.
+
+    >>> import graphgrad as gg
+    >>> gg.initial(gg.parse("b = param(2)"), chosen={"b": gg.Zeros()})["b"].tolist()
+    [0.0, 0.0]
+    """
 
     def __init__(self) -> None:
         super().__init__(0.0)
@@ -60,7 +71,15 @@ class Zeros(Constant):
 
 @dataclass(frozen=True)
 class Uniform:
-    """Drawn evenly from -reach to reach."""
+    """Drawn evenly from -reach to reach.
+
+    Raises GraphError for a reach that is negative.
+
+    >>> import graphgrad as gg
+    >>> w = gg.initial(gg.parse("w = param(1000)"), chosen={"w": gg.Uniform(0.1)})["w"]
+    >>> bool(abs(w).max() < 0.1), bool(abs(w.mean()) < 0.01)
+    (True, True)
+    """
 
     reach: float = 0.05
 
@@ -76,6 +95,11 @@ class Glorot:
     """Variance 2 / (fan in + fan out), evenly or, with `normal`, from a bell curve: for sigmoid, tanh and no activation.
 
     Source: Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, 2010.
+
+    >>> import graphgrad as gg
+    >>> W = gg.initial(gg.parse("W = param(100, 300)"), chosen={"W": gg.Glorot()})["W"]
+    >>> bool(abs(W.var() - 2 / (300 + 100)) < 1e-4)
+    True
     """
 
     normal: bool = False
@@ -89,6 +113,12 @@ class He:
     """Variance 2 / fan in, evenly or, with `normal`, from a bell curve: before a ReLU and its kin.
 
     Source: He, Zhang, Ren and Sun, Delving deep into rectifiers, 2015.
+
+    >>> import graphgrad as gg
+    >>> g = gg.parse("x = input(300)\\nW = param(100, 300)\\ny = relu(W @ x)")
+    >>> W = gg.initial(g, chosen={"W": gg.He(normal=True)})["W"]
+    >>> bool(abs(W.var() - 2 / 300) < 3e-4)
+    True
     """
 
     normal: bool = False
@@ -103,6 +133,11 @@ class Orthogonal:
 
     Source: Saxe, McClelland and Ganguli, Exact solutions to the nonlinear dynamics of learning in deep linear neural
     networks, 2014; the columns' signs are made definite as in PyTorch.
+
+    >>> import graphgrad as gg
+    >>> W = gg.initial(gg.parse("W = param(2, 3)"), chosen={"W": gg.Orthogonal()})["W"]
+    >>> (abs(W @ W.T)).round(12).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
     """
 
     gain: float = 1.0

@@ -54,6 +54,16 @@ class Adam:
 
     m := β₁m + (1-β₁)g, v := β₂v + (1-β₂)g², W := W - η (m / (1-β₁ᵗ)) / (√(v / (1-β₂ᵗ)) + ε).
     Source: Kingma and Ba, Adam: a method for stochastic optimization, 2015.
+
+    The first step of each parameter is η long, whatever the size of its gradient:
+
+    >>> import graphgrad as gg
+    >>> with gg.Graph() as g:
+    ...     w, x = gg.param("w"), gg.input("x")
+    ...     g.J = gg.batch_sum(gg.square(w * x))
+    >>> step = gg.compile(g, "J", wrt="w").bind(w=1.0, optimizer=gg.Adam(0.25))
+    >>> step([3.0]), round(float(step.params["w"]), 6)
+    (9.0, 0.75)
     """
 
     rate: float = 1e-3
