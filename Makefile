@@ -13,7 +13,7 @@ require = @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gr
 environment = $(PYTHON) -m venv $(1) || \
     { $(PYTHON) -m venv --without-pip --clear $(1) && $(PYTHON) -m pip --python $(1)/bin/python install --quiet pip; }
 
-.PHONY: app test check style types layers bench docs lock clean
+.PHONY: app test check style types layers bench oracle docs lock clean
 .DELETE_ON_ERROR:
 
 app: .venv/graphgrad.done  ## serve the pages on 127.0.0.1
@@ -36,6 +36,9 @@ layers: .venv/graphgrad.done
 
 bench: .venv-bench/done  ## time a training step, beside the peers of the extra `bench`
 	.venv-bench/bin/python benchmarks/lecture.py
+
+oracle: .venv-bench/done  ## compare every shared operation with PyTorch, over its options
+	.venv-bench/bin/python -m pytest tests/ops/test_pytorch.py
 
 docs: .venv/graphgrad.done  ## write docs/operations.md from the register of operations
 	$(BIN)/python docs/operations.py

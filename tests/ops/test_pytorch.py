@@ -14,6 +14,9 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed: `make ora
 F = torch.nn.functional
 SAMPLES = 3
 
+IN_SINGLE = ("hard_sigmoid", "celu(alpha=0.3")
+"""Operations whose constants PyTorch has in float32 whatever the dtype."""
+
 # What is computed, by us and by PyTorch, on operands of these shapes; an `x` has a value for each sample, a `w` is shared.
 CASES: dict[str, tuple] = {}
 
@@ -39,11 +42,16 @@ unary("softplus", lambda x: F.softplus(x, beta=2.0), beta=2.0)
 unary("gelu", lambda x: F.gelu(x, approximate="tanh"), approximate="tanh")
 for name in "exp expm1 sin cos tan sinh cosh asinh atan erf square sign abs floor ceil round".split():
     unary(name, getattr(torch, name))
-for name, theirs in {"log": torch.log, "log1p": torch.log1p, "sqrt": torch.sqrt, "rsqrt": torch.rsqrt}.items():
+for name, ours, theirs in (
+    ("log", gg.log, torch.log),
+    ("log1p", gg.log1p, torch.log1p),
+    ("sqrt", gg.sqrt, torch.sqrt),
+    ("rsqrt", gg.rsqrt, torch.rsqrt),
+):
     case(
         f"{name} of squares",
         {"x": (4, 3)},
-        lambda x, f=getattr(gg, name): f(gg.square(x) + 0.1),
+        lambda x, f=ours: f(gg.square(x) + 0.1),
         lambda x, f=theirs: f(x**2 + 0.1),
     )
 case("prelu", {"x": (4, 3), "w": (4, 1)}, gg.prelu, lambda x, w: torch.where(x > 0, x, w * x))
@@ -51,20 +59,20 @@ case("prelu", {"x": (4, 3), "w": (4, 1)}, gg.prelu, lambda x, w: torch.where(x >
 for axis in (0, -1, None):
     dims = (-2, -1) if axis is None else (-2 if axis == 0 else -1,)
     for keepdims in (False, True):
-        for name, theirs in {
-            "sum": lambda x, d, k: x.sum(d, keepdim=k),
-            "mean": lambda x, d, k: x.mean(d, keepdim=k),
-            "max": lambda x, d, k: torch.amax(x, d, keepdim=k),
-            "min": lambda x, d, k: torch.amin(x, d, keepdim=k),
-            "logsumexp": lambda x, d, k: torch.logsumexp(x, d, keepdim=k),
-            "variance": lambda x, d, k: torch.var(x, d, keepdim=k),
-            "std": lambda x, d, k: torch.std(x, d, keepdim=k),
-            "norm": lambda x, d, k: torch.linalg.vector_norm(x, 2, d, keepdim=k),
-        }.items():
+        for name, ours, theirs in (
+            ("sum", gg.sum, lambda x, d, k: x.sum(d, keepdim=k)),
+            ("mean", gg.mean, lambda x, d, k: x.mean(d, keepdim=k)),
+            ("max", gg.max, lambda x, d, k: torch.amax(x, d, keepdim=k)),
+            ("min", gg.min, lambda x, d, k: torch.amin(x, d, keepdim=k)),
+            ("logsumexp", gg.logsumexp, lambda x, d, k: torch.logsumexp(x, d, keepdim=k)),
+            ("variance", gg.variance, lambda x, d, k: torch.var(x, d, keepdim=k)),
+            ("std", gg.std, lambda x, d, k: torch.std(x, d, keepdim=k)),
+            ("norm", gg.norm, lambda x, d, k: torch.linalg.vector_norm(x, 2, d, keepdim=k)),
+        ):
             case(
                 f"{name}(axis={axis}, keepdims={keepdims})",
                 {"x": (4, 3)},
-                lambda x, f=getattr(gg, name), a=axis, k=keepdims: f(x, axis=a, keepdims=k),
+                lambda x, f=ours, a=axis, k=keepdims: f(x, axis=a, keepdims=k),
                 lambda x, f=theirs, d=dims, k=keepdims: f(x, d, k),
             )
 case(
@@ -76,12 +84,15 @@ case(
 case("norm(ord=1)", {"x": (4, 3)}, lambda x: gg.norm(x, ord=1, axis=-1), lambda x: torch.linalg.vector_norm(x, 1, -1))
 case("prod", {"x": (4, 3)}, lambda x: gg.prod(x, axis=-1), lambda x: torch.prod(x, -1))
 for axis in (0, -1):
-    for name in ("softmax", "log_softmax"):
+    for name, made, theirs in (
+        ("softmax", gg.softmax, F.softmax),
+        ("log_softmax", gg.log_softmax, F.log_softmax),
+    ):
         case(
             f"{name}(axis={axis})",
             {"x": (4, 3)},
-            lambda x, f=getattr(gg, name), a=axis: f(x, axis=a),
-            lambda x, f=getattr(F, name), a=axis: f(x, 1 if a == 0 else -1),
+            lambda x, f=made, a=axis: f(x, axis=a),
+            lambda x, f=theirs, a=axis: f(x, 1 if a == 0 else -1),
         )
 
 convolutions = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -181,16 +192,16 @@ case(
 )
 case(
     "group_norm",
-    {"x": (4, 3, 2), "w": (4, 1, 1)},
+    {"x": (4, 3, 2), "w": (4,)},
     lambda x, w: gg.group_norm(x, 2, w, w),
-    lambda x, w: F.group_norm(x, 2, w.ravel(), w.ravel()),
+    lambda x, w: F.group_norm(x, 2, w, w),
 )
 case("instance_norm", {"x": (4, 3, 2)}, gg.instance_norm, lambda x: F.instance_norm(x))
 case(
     "batch_norm",
-    {"x": (4, 3), "w": (4, 1)},
+    {"x": (4, 3), "w": (4,)},
     lambda x, w: gg.batch_norm(x, scale=w, shift=w),
-    lambda x, w: F.batch_norm(x, None, None, w.ravel(), w.ravel(), training=True),
+    lambda x, w: F.batch_norm(x, None, None, w, w, training=True),
 )
 
 LABELS = np.array([2, 0, 1])
@@ -236,7 +247,7 @@ case(
     "multi_class_hinge",
     {"x": (3,)},
     lambda x: gg.multi_class_hinge(x, gg.input("t")),
-    lambda x: F.multi_margin_loss(x, torch.tensor(LABELS), reduction="none") * 3,
+    lambda x: F.multi_margin_loss(x, torch.tensor(LABELS), reduction="none"),
 )
 case(
     "embedding", {"w": (5, 4)}, lambda w: gg.embedding(w, gg.input("t")), lambda w: F.embedding(torch.tensor(LABELS), w)
@@ -271,7 +282,8 @@ def test_values_and_gradients_are_those_of_pytorch(name, target):
     if wrt:
         (value * torch.tensor(weights)).sum().backward()
         for key, tensor in tensors.items():
-            np.testing.assert_allclose(result.grad[key], tensor.grad.numpy(), rtol=1e-9, atol=1e-11)
+            rtol = 1e-6 if name.startswith(IN_SINGLE) else 1e-9
+            np.testing.assert_allclose(result.grad[key], tensor.grad.numpy(), rtol=rtol, atol=1e-11)
 
 
 def test_a_tie_goes_to_the_first_as_in_pytorch():
