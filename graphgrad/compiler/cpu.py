@@ -365,8 +365,10 @@ class _Printer:
                     self._emit(depth, f"{self._element(array, index)} {sign} {text}")
                 case Product(out, left, right):
                     self._emit(depth, f"np.dot({left}, {right}, {out})")
-                case Loop(axis, extent, body):
-                    self._emit(depth, f"for {axis} in range({'N' if extent is None else extent}):")
+                case Loop(axis, extent, body, start, stop, stride):
+                    last = stop or str(extent)
+                    first = f"{start}, " if start != "0" or stride > 1 else ""
+                    self._emit(depth, f"for {axis} in range({first}{last}{f', {stride}' if stride > 1 else ''}):")
                     self._statements(depth + 1, body)
 
     def _element(self, array: str, index: tuple[str, ...]) -> str:

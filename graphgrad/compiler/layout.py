@@ -39,7 +39,13 @@ class Layout:
     partial: dict[int, int] = field(default_factory=dict)
 
 
-def lay_out(values: Sequence[Value], leaves: Sequence[tuple[str, Node]], lanes: int, team: bool) -> Layout:
+def lay_out(
+    values: Sequence[Value],
+    leaves: Sequence[tuple[str, Node]],
+    scratch: Sequence[tuple[str, tuple[int, ...]]],
+    lanes: int,
+    team: bool,
+) -> Layout:
     """Find a place for all values and leaves; on `lanes`, a per-sample number takes a place for each of them."""
     layout = Layout()
     sums: dict[int, list[Value]] = {}
@@ -88,6 +94,9 @@ def lay_out(values: Sequence[Value], leaves: Sequence[tuple[str, Node]], lanes: 
         else:
             layout.sections.append(Section(value.name, value.number, "shared", shared, type.shape))
             shared += size
+    for name, shape in scratch:
+        layout.sections.append(Section(name, None, "own", own, shape, lanes=True))
+        own += lanes * math.prod(shape)
     if team:
         shared, own = _rounded(shared), _rounded(own)
     layout.memory = Memory(kept, shared, each, own, totals)

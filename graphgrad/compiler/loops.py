@@ -63,11 +63,14 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """Repeat for an index from 0 below its extent; an extent of None is the number of samples."""
+    """Repeat for an index from 0 below its extent, or from `start` on, below `stop`, in steps."""
 
     axis: str
     extent: int | None
     body: list[Statement] = field(default_factory=list)
+    start: str = "0"
+    stop: str = ""
+    step: int = 1
 
 
 Statement = Comment | Let | Combine | Store | Product | Loop

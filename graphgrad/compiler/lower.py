@@ -6,7 +6,7 @@ import builtins
 import keyword
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from graphgrad.compiler.layout import Layout, Value, lay_out
@@ -29,6 +29,7 @@ from graphgrad.compiler.loops import (
 from graphgrad.compiler.program import Instruction, Program, Update
 from graphgrad.compiler.scalar import ATOM, CHOICE, FUNCTIONS, PRODUCT, SUM, UNARY, Text, grouped, literal, source
 from graphgrad.compiler.schedule import Item, Nest, Schedule, Where, schedule, substitute
+from graphgrad.compiler.tiling import Part, at_part, tile_of
 from graphgrad.graph import Axis, Formula, Index, Node
 from graphgrad.ops import identity
 from graphgrad.ops.batch import SAMPLES, BatchSize
@@ -210,6 +211,9 @@ class _Lowering:
         self.wide: set[str] = set()
         self.innermost = 1
         self.flats: dict[str, Flat] = {}
+        self.whole: set[Index] = set()
+        self.scratch: dict[str, tuple[int, ...]] = {}
+        self.made: dict[tuple[str, ...], str] = {}
         self.tables: dict[tuple[str, tuple[float, ...]], str] = {}
 
     # -- statements ----------------------------------------------------------------------------------------------
@@ -245,6 +249,8 @@ class _Lowering:
     def _nest(self, nest: Nest) -> list[Statement]:
         if nest.items[0].instruction in self.plan.products:
             return self._product(nest.items[0])
+        if nest.items[0].instruction in self.plan.tiled:
+            return self._tiles(nest.items[0])
         self.here, self.done = nest, set()
         inner: list[Statement] = []
         for item in nest.items:
@@ -258,15 +264,16 @@ class _Lowering:
     def _item(self, item: Item, nest: Nest) -> list[Statement]:
         instruction, name = item.instruction, self.local[item.instruction]
         axes = tuple(Axis(LOOP_NAMES[k], axis.extent) for k, axis in enumerate(nest.axes))
-        over = tuple(
-            Axis(LOOP_NAMES[len(axes) + k], axis.extent)
-            for k, axis in enumerate(axis for axis in item.formula.over if not item.over_samples)
-        )
+        over = tuple(Axis(LOOP_NAMES[len(axes) + k], axis.extent) for k, axis in enumerate(_own(item)))
         where = _at((*axes, *over))
+        loops = self._loops(item.formula, axes, over, where)
         self.innermost = (*axes, *over)[-1].extent or 1 if (*axes, *over) else 1
         value = self._body(instruction, item.formula, where, (*item.formula.axes, *_own(item)))
         comment = self._comment(instruction)
         lines: list[Statement] = [Comment(comment)]
+        if item.over_samples and over:
+            lines += [Let(name, literal(0.0, self.dtype)[0]), *_nested(loops, [Combine(name, "sum", value[0])])]
+            value = name, ATOM
         if item.over_samples:
             text = f"choose(alive, {value[0]}, {literal(0.0, self.dtype)[0]})" if self.lanes else value[0]
             if nest.axes or self.team:
@@ -295,13 +302,169 @@ class _Lowering:
                 picked = None  # each lane would have another place
             if picked is not None:
                 body = [Let(picked.name, self._place(item, where, picked)), *body]
-            for axis in reversed(over):
-                if axis is not picked:
-                    body = [Loop(axis.name, axis.extent, body)]
-            lines.extend(body)
+            lines.extend(_nested([loop for loop in loops if picked is None or loop.axis != picked.name], body))
         if instruction in self.kept or (instruction in self.needed and not self._is_local(instruction)):
             lines.append(Store(self.array_names[instruction], (*self._sample(instruction), *_names(axes)), name))
         return lines
+
+    def _loops(self, formula: Formula, axes: tuple[Axis, ...], over: tuple[Axis, ...], where: Where) -> list[Loop]:
+        """The loops over what is summed up: in steps where an index is whole at every so many of an axis only."""
+        own = (*formula.axes, *(axis for axis in formula.over if axis is not SAMPLES))
+        found = {axis: Loop(axis.name, axis.extent) for axis in over}
+        self.whole = set()
+        for read in (*formula.reads, tuple(index for index, _ in formula.within)):
+            for index in substitute(read, own, where):
+                if index.divisor == 1 or index.table:
+                    continue
+                ends = [(axis, factor) for axis, factor in index.terms if axis in found]
+                if len(ends) != 1 or abs(ends[0][1]) != 1:
+                    continue
+                (axis, factor), rest = ends[0], tuple(term for term in index.terms if term[0] not in found)
+                start = Index(tuple((one, -factor * times) for one, times in rest), -factor * index.offset)
+                loop = replace(found[axis], start=f"({_index(start)}) % {index.divisor}", step=index.divisor)
+                if found[axis].step == 1 or found[axis] == loop:
+                    found[axis] = loop
+                    self.whole.add(index)
+        return list(found.values())
+
+    # -- tiles ---------------------------------------------------------------------------------------------------
+
+    def _tiles(self, item: Item) -> list[Statement]:
+        """A sum of products on lanes, a tile of its elements at a time."""
+        instruction, formula = item.instruction, item.formula
+        self.here, self.done = item.nest, set()
+        axes = tuple(Axis(LOOP_NAMES[k], axis.extent) for k, axis in enumerate(formula.axes))
+        over = tuple(Axis(LOOP_NAMES[len(axes) + k], axis.extent) for k, axis in enumerate(_own(item)))
+        own = (*formula.axes, *_own(item))
+        tile = tile_of(formula)
+        places = dict(zip(own, _at((*axes, *over)), strict=True))
+        named = dict(zip(own, (*axes, *over), strict=True))
+        loops = self._within(item, over, places, (tile.left, tile.right))
+        wide = [self._widened(item, side, places) for side in (0, 1)]
+        lines: list[Statement] = [Comment(self._comment(instruction))]
+        lines += [statement for _, _, copied in wide for statement in copied]
+        for a, b in tile.parts():
+            inner = self._tile(item, (tile.left, tile.right), (a, b), places, named, wide, loops)
+            for axis in reversed(formula.axes):
+                part = a if axis is tile.left else b if axis is tile.right else None
+                extent = axis.extent if part is None else part.count
+                if part is None or part.count > 1:
+                    inner = [Loop(named[axis].name, extent, inner)]
+            lines += inner
+        self.whole = set()
+        self.here = None
+        return lines
+
+    def _tile(
+        self,
+        item: Item,
+        along: tuple[Axis | None, Axis | None],
+        parts: tuple[Part, Part],
+        places: dict[Axis, Index],
+        named: dict[Axis, Axis],
+        wide: list[tuple[str, tuple[int, ...], list[Statement]]],
+        loops: list[Loop],
+    ) -> list[Statement]:
+        """The sums of one tile: set to 0, added up over the loops, stored."""
+        instruction, formula, name = item.instruction, item.formula, self.local[item.instruction]
+        zero = literal(0.0, self.dtype)[0]
+        loads: list[Statement] = []
+        factors: list[list[str]] = []
+        moved = [
+            [{axis: at_part(named[axis], part, step)} if axis is not None else {} for step in range(part.size)]
+            for axis, part in zip(along, parts, strict=True)
+        ]
+        for side, (operand, read) in enumerate(zip(instruction.inputs, formula.reads, strict=True)):
+            array, shift, _ = wide[side]
+            texts = []
+            for step, place in enumerate(moved[side]):
+                where = tuple(index.placed({**places, **moved[1 - side][0], **place}) for index in read)
+                if array:
+                    indices = [replace(index, offset=index.offset + by) for index, by in zip(where, shift, strict=True)]
+                    text = _element(array, tuple(map(self._index, indices)))
+                else:
+                    text = grouped(self._read(operand, where, 0.0), SUM)
+                local = self._own_name(name, "ab"[side], str(step))
+                loads.append(Let(local, text))
+                texts.append(local)
+            factors.append(texts)
+        sums = [
+            (self._own_name(name, str(k), str(m)), left, right, moved[0][k], moved[1][m])
+            for k, left in enumerate(factors[0])
+            for m, right in enumerate(factors[1])
+        ]
+        body = [*loads, *(Combine(total, "sum", f"{left} * {right}") for total, left, right, _, _ in sums)]
+        lines: list[Statement] = [*(Let(total, zero) for total, *_ in sums), *_nested(loops, body)]
+        for total, _, _, at_left, at_right in sums:
+            index = tuple(_index({**places, **at_left, **at_right}[axis]) for axis in formula.axes)
+            if item.over_samples:
+                self.needed.add(instruction)
+                lines.append(Store(self.own_sum(instruction), index, f"choose(alive, {total}, {zero})", add=True))
+            else:
+                self.needed.add(instruction)
+                lines.append(Store(self.array_names[instruction], (*self._sample(instruction), *index), total))
+        return lines
+
+    def _own_name(self, *parts: str) -> str:
+        """A local of its own for these parts, the same one when asked again."""
+        if parts not in self.made:
+            self.made[parts] = self.locals_taken.unique("_".join(parts))
+        return self.made[parts]
+
+    def _widened(
+        self, item: Item, side: int, places: dict[Axis, Index]
+    ) -> tuple[str, tuple[int, ...], list[Statement]]:
+        """A copy of an operand with zeros where it is read beyond its ends, how its indices move, and what copies it.
+
+        The name is empty where it is read inside of itself, as the loops run."""
+        operand, read = item.instruction.inputs[side], item.formula.reads[side]
+        where = tuple(index.placed(places) for index in read)
+        ends = [(0, extent - 1) for extent in operand.type.shape]
+        for k, (index, extent) in enumerate(zip(where, operand.type.shape, strict=False)):
+            if not index.stays_inside(extent) and index not in self.whole:
+                low, high = index.range()
+                ends[k] = min(low, 0), max(high, extent - 1)
+        if ends == [(0, extent - 1) for extent in operand.type.shape] or len(read) != len(operand.type.shape):
+            return "", (), []
+        name = self._own_name(self.local[item.instruction], "ab"[side], "wide")
+        shape, shift = [high - low + 1 for low, high in ends], tuple(-low for low, _ in ends)
+        self.scratch[name] = tuple(shape)
+        axes = tuple(Axis(LOOP_NAMES[k], extent) for k, extent in enumerate(shape))
+        source_at = tuple(Index(((axis, 1),), -by) for axis, by in zip(axes, shift, strict=True))
+        copied: list[Statement] = [Store(name, _names(axes), grouped(self._read(operand, source_at, 0.0), SUM))]
+        for axis in reversed(axes):
+            copied = [Loop(axis.name, axis.extent, copied)]
+        return name, shift, copied
+
+    def _within(
+        self,
+        item: Item,
+        over: tuple[Axis, ...],
+        places: dict[Axis, Index],
+        along: tuple[Axis | None, Axis | None],
+    ) -> list[Loop]:
+        """The loops over what is summed up, where an operand is read inside of itself: no index has to be looked at."""
+        found = {axis: Loop(axis.name, axis.extent) for axis in over}
+        limited: dict[Axis, Index] = {}
+        self.whole = set()
+        for read, operand in zip(item.formula.reads, item.instruction.inputs, strict=True):
+            for index, extent in zip(read, operand.type.shape, strict=False):
+                placed = index.placed(places)
+                if placed.stays_inside(extent) or any(axis in along for axis, _ in index.terms if axis is not None):
+                    continue
+                ends = [(axis, factor) for axis, factor in placed.terms if axis in found]
+                if len(ends) != 1 or abs(ends[0][1]) != 1 or ends[0][0] in limited:
+                    continue
+                axis, factor = ends[0]
+                rest = Index(tuple(term for term in placed.terms if term[0] not in found), placed.offset)
+                if factor > 0:
+                    low, high = _minus(0, rest), _minus(extent, rest)
+                else:
+                    low, high = _plus(rest, 1 - extent), _plus(rest, 1)
+                loop = replace(found[axis], start=f"max(0, {_index(low)})", stop=f"min({axis.extent}, {_index(high)})")
+                found[axis], limited[axis] = loop, placed
+                self.whole.add(placed)
+        return list(found.values())
 
     def own_sum(self, instruction: Instruction) -> str:
         """The array in which a thread adds up a sum over its samples."""
@@ -415,11 +578,11 @@ class _Lowering:
 
     def _tests(self, index: Index, extent: int) -> list[str]:
         """What must hold for an index to be whole and within its axis."""
-        if index.stays_inside(extent):
+        if index.stays_inside(extent) or (index in self.whole and index.divisor == 1):
             return []
         low, high = index.range()
         shown = self._index(replace(index, divisor=1))
-        tests = [f"({shown}) % {index.divisor} == 0"] if index.divisor > 1 else []
+        tests = [f"({shown}) % {index.divisor} == 0"] if index.divisor > 1 and index not in self.whole else []
         below, above = low < 0, high >= extent * index.divisor
         if below or above:
             tests.append(f"{'0 <= ' * below}{shown}{f' < {extent * index.divisor}' * above}")
@@ -525,6 +688,7 @@ class _Lowering:
                 if instruction in self.kept or (instruction in self.needed and not self._is_local(instruction))
             ],
             [(self.leaf_names[leaf], leaf) for leaf in self.leaves if leaf in self.resident | self.in_lanes],
+            list(self.scratch.items()),
             LANES[self.dtype] if self.lanes else 1,
             self.team,
         )
@@ -575,7 +739,23 @@ def _canonical(nest: Nest) -> tuple[Axis, ...]:
 
 
 def _own(item: Item) -> tuple[Axis, ...]:
-    return () if item.over_samples else item.formula.over
+    """What an item sums up inside of one sample."""
+    return tuple(axis for axis in item.formula.over if axis is not SAMPLES) if item.over_samples else item.formula.over
+
+
+def _nested(loops: Sequence[Loop], body: list[Statement]) -> list[Statement]:
+    """Loops inside each other, the first one outermost."""
+    for loop in reversed(loops):
+        body = [replace(loop, body=body)]
+    return body
+
+
+def _minus(number: int, index: Index) -> Index:
+    return Index(tuple((axis, -factor) for axis, factor in index.terms), number - index.offset)
+
+
+def _plus(index: Index, number: int) -> Index:
+    return replace(index, offset=index.offset + number)
 
 
 def _at(axes: Iterable[Axis]) -> Where:

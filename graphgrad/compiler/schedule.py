@@ -7,11 +7,14 @@ instructions over the same indices share one nest of loops as long as each reads
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from graphgrad.compiler.program import Instruction, Program
-from graphgrad.graph import Axis, Formula, Index
+from graphgrad.compiler.program import Instruction, Program, Update
+from graphgrad.compiler.tiling import is_tiled
+from graphgrad.graph import Axis, Formula, Index, Operation, Type
 from graphgrad.ops.batch import SAMPLES, BatchReduce
 from graphgrad.ops.linear import MatMul, Outer, Transpose
 
@@ -69,6 +72,51 @@ class Schedule:
     items: Mapping[Instruction, Item]
     inline: frozenset[Instruction]
     products: Mapping[Instruction, Factors]
+    tiled: frozenset[Instruction] = frozenset()
+
+
+@dataclass(frozen=True)
+class Summed(Operation):
+    """A sum over the samples of what one operation makes of each, in one formula."""
+
+    each: Any
+    name = "batch_sum"
+
+    def infer(self, *types: Type) -> Type:
+        return Type(self.each.infer(*types).shape)
+
+    def formula(self, *types: Type) -> Formula:
+        formula: Formula = self.each.formula(*types)
+        return replace(formula, over=(*formula.over, SAMPLES))
+
+
+def with_sums(program: Program) -> Program:
+    """The program in which a sum of products, summed over the samples and used nowhere else, is one instruction."""
+    users: dict[Instruction, int] = {}
+    for instruction in program.order:
+        for operand in instruction.inputs:
+            users[operand] = users.get(operand, 0) + 1
+    fixed = set(program.roots)
+    new: dict[Instruction, Instruction] = {}
+    for old in program.order:
+        inputs = tuple(new[operand] for operand in old.inputs)
+        made = old if inputs == old.inputs else replace(old, inputs=inputs)
+        if isinstance(old.op, BatchReduce) and old.op.name == "batch_sum":
+            (inner,) = old.inputs
+            formula = formula_of(inner) if inner.inputs else None
+            product = formula is not None and formula.body is None and formula.reduction == "sum"
+            if product and users[inner] == 1 and inner not in fixed:
+                made = Instruction(Summed(inner.op), new[inner].inputs, old.type)
+        new[old] = made
+    if all(old is made for old, made in new.items()):
+        return program
+    return replace(
+        program,
+        values={node: new[value] for node, value in program.values.items()},
+        updates=tuple(Update(update.target, new[update.value]) for update in program.updates),
+        names={new[old]: node for old, node in program.names.items() if old in new},
+        notes={new[old]: note for old, note in program.notes.items() if old in new},
+    )
 
 
 def formula_of(instruction: Instruction) -> Formula:
@@ -102,8 +150,14 @@ def as_product(instruction: Instruction) -> Factors | None:
 
 
 def on_lanes(program: Program) -> bool:
-    """Whether samples are computed a block at a time: where no product is so large that it is made of all at once."""
-    return not any(as_product(instruction) for instruction in program.order if instruction.inputs)
+    """Whether samples are computed a block at a time: where products that are made of all at once are not most of it."""
+    work = {True: 0, False: 0}
+    for instruction in program.order:
+        if instruction.inputs and not isinstance(instruction.op, Outer):
+            formula = formula_of(instruction)
+            count = math.prod(axis.extent or 1 for axis in (*formula.axes, *formula.over))
+            work[as_product(instruction) is not None] += count
+    return work[False] > work[True]
 
 
 def _untransposed(matrix: Instruction) -> tuple[Instruction, bool]:
@@ -137,6 +191,11 @@ class _Scheduler:
         for instruction in self.order:
             for operand in instruction.inputs:
                 self.users.setdefault(operand, []).append(instruction)
+        self.tiled = {
+            instruction
+            for instruction, formula in self.formulas.items()
+            if lanes and is_tiled(formula, [operand.type.per_sample for operand in instruction.inputs])
+        }
         self.jumped = {
             operand
             for user in self.order
@@ -164,7 +223,8 @@ class _Scheduler:
         for instruction in self.order:
             if instruction in self.updates:
                 self._place(instruction, after)
-        return Schedule(dict(sorted(self.phases.items())), self.items, frozenset(self.inline), self.products)
+        phases = dict(sorted(self.phases.items()))
+        return Schedule(phases, self.items, frozenset(self.inline), self.products, frozenset(self.tiled))
 
     def _is_inline(self, instruction: Instruction) -> bool:
         """Whether the value is written inside the lines that use it: moves of an index, and short unnamed steps."""
@@ -226,9 +286,9 @@ class _Scheduler:
         ]
         first = max((nests.index(item.nest) for item, _ in reads), default=0)
         own = tuple(Index(((axis, 1),)) for axis in formula.axes)
-        whole = instruction in self.products
-        for nest in nests[first:] if not whole else ():
-            if nest.items[0].instruction in self.products:
+        alone = self.products.keys() | self.tiled
+        for nest in nests[first:] if instruction not in alone else ():
+            if nest.items[0].instruction in alone:
                 continue
             at_own_index = all(where == own for item, where in reads if item.nest is nest)
             if nest.space == space and at_own_index:

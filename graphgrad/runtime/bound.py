@@ -15,7 +15,7 @@ from graphgrad.compiler.cpu import print_step
 from graphgrad.compiler.lower import lower
 from graphgrad.compiler.program import program
 from graphgrad.compiler.rewrites import rewrite
-from graphgrad.compiler.schedule import on_lanes
+from graphgrad.compiler.schedule import on_lanes, with_sums
 from graphgrad.graph import (
     AdviceWarning,
     DataError,
@@ -111,7 +111,7 @@ class BoundStep:
         with graph.derivation():
             for parameter in trained:
                 updates.update(optimizer.update(parameter, gradients[parameter], state))
-        self._program = rewrite(program([self.objective], updates), function.rewrites)
+        self._program = with_sums(rewrite(program([self.objective], updates), function.rewrites))
         self._leaves = (*self.inputs, *own, *state.initial)
         self._title = graph.title
         self._modules: dict[bool, tuple[Any, str]] = {}

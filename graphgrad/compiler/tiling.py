@@ -1,0 +1,113 @@
+"""Register tiles: a sum of products on lanes, computed a few output elements at a time whose sums stay in registers.
+
+Every number that is loaded is used for a whole row or column of the tile: four maps by six places need ten loads for 24
+products. The two axes of a tile are such that each operand depends on one of them only, as the maps and the columns of
+a convolution do. Source: Goto and van de Geijn, Anatomy of high-performance matrix multiplication, 2008.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from graphgrad.graph import Axis, Formula, Index
+
+FEWEST = 32
+"""From how many products for one sample on a sum of products is computed in tiles."""
+
+LONGEST = 8
+"""How many elements a tile has at most along one axis."""
+
+REST = 1.1
+"""What a rest that does not fill a tile is taken to cost: it is code of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of an axis that is walked in steps: `count` tiles of `size` elements from `first` on."""
+
+    first: int
+    size: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Along which output axes a tile extends, by operand: the one of the left operand, that of the right one."""
+
+    left: Axis | None
+    right: Axis | None
+    left_parts: tuple[Part, ...]
+    right_parts: tuple[Part, ...]
+
+    def parts(self) -> Iterator[tuple[Part, Part]]:
+        """The stretches of both axes, combined."""
+        for a in self.left_parts:
+            for b in self.right_parts:
+                yield a, b
+
+
+@lru_cache(maxsize=1)
+def registers() -> int:
+    """How many sums of lanes fit into the registers beside what is being multiplied."""
+    import llvmlite.binding
+
+    features = os.environ.get("NUMBA_CPU_FEATURES")
+    wide = "+avx512f" in features if features else llvmlite.binding.get_host_cpu_features().get("avx512f", False)
+    return 24 if wide else 6
+
+
+def is_tiled(formula: Formula, per_sample: Sequence[bool]) -> bool:
+    """Whether a formula is a sum of products of two operands that is worth a tile."""
+    plain = formula.body is None and len(formula.reads) == 2 and formula.chosen is None
+    if not plain or formula.within or formula.weights or not any(per_sample):
+        return False
+    if any(index.table or index.divisor > 1 for read in formula.reads for index in read):
+        return False
+    count = 1
+    for axis in (*formula.axes, *formula.over):
+        count *= axis.extent or 1
+    return count >= FEWEST and any(axis.extent is not None for axis in formula.over)
+
+
+def tile_of(formula: Formula) -> Tile:
+    """The tile that needs the fewest loads and products, with what is left over at the ends of its axes."""
+    uses = [{axis for index in read for axis, _ in index.terms} for read in formula.reads]
+    own: list[list[Axis | None]] = [
+        [axis for axis in formula.axes if axis in uses[k] and axis not in uses[1 - k] and (axis.extent or 0) > 1]
+        or [None]
+        for k in (0, 1)
+    ]
+    best: tuple[float, Tile] | None = None
+    for left in own[0]:
+        for right in own[1]:
+            for a in range(1, LONGEST + 1):
+                for b in range(1, LONGEST + 1):
+                    if a * b > registers() or (left is None and a > 1) or (right is None and b > 1):
+                        continue
+                    left_parts, right_parts = _parts(left, a), _parts(right, b)
+                    tile = Tile(left, right, left_parts, right_parts)
+                    cost = sum(p.count * q.count * (p.size * q.size + p.size + q.size + 2) for p, q in tile.parts())
+                    others = 1
+                    for axis in formula.axes:
+                        others *= 1 if axis in (left, right) else axis.extent or 1
+                    total = cost * others * REST ** (len(left_parts) + len(right_parts) - 2)
+                    if best is None or total < best[0]:
+                        best = total, tile
+    assert best is not None
+    return best[1]
+
+
+def _parts(axis: Axis | None, size: int) -> tuple[Part, ...]:
+    extent = 1 if axis is None else axis.extent or 1
+    whole, rest = divmod(extent, size)
+    parts = [Part(0, size, whole)] if whole else []
+    return tuple([*parts, Part(whole * size, rest, 1)] if rest else parts)
+
+
+def at_part(axis: Axis, part: Part, step: int) -> Index:
+    """The index of element `step` of a tile; the axis counts the tiles."""
+    terms = ((axis, part.size),) if part.count > 1 else ()
+    return Index(terms, part.first + step)
