@@ -20,6 +20,8 @@ from graphgrad.compiler.loops import (
     Statement,
     Step,
     Store,
+    SumOfProducts,
+    Tiled,
 )
 
 WIDTH = 100
@@ -52,6 +54,7 @@ class _Printer:
             "import numpy as np",
             "from numba import njit",
             *self._imports("elementary", step.functions - step.wide if step.lanes == 1 else ()),
+            *(["from graphgrad.runtime.contraction import contraction"] if step.sums else ()),
             *(["from graphgrad.runtime.lanes import (", *_LANES_IMPORTS, ")"] if step.lanes > 1 else ()),
             *(["from graphgrad.runtime.lanewise import function"] if self._lanewise() else ()),
             "from graphgrad.runtime.memory import array_at",
@@ -62,6 +65,7 @@ class _Printer:
             *(f'{name} = function("{name}")' for name in self._lanewise()),
             *(f"{name} = real(np.{name})" for name in sorted(step.functions & {"inf", "nan"}) if step.lanes > 1),
             *(line for name, numbers in step.tables.items() for line in _constants(name, numbers)),
+            *(line for stated in step.sums for line in _stated(stated)),
             *self._table(),
             "",
             "",
@@ -363,6 +367,8 @@ class _Printer:
                 case Store(array, index, text, add):
                     sign = "+=" if add else "="
                     self._emit(depth, f"{self._element(array, index)} {sign} {text}")
+                case Tiled(function, out, left, right, adds):
+                    self._emit(depth, f"{function}({out}, {left}, {right}{', alive' if adds else ''})")
                 case Product(out, left, right):
                     self._emit(depth, f"np.dot({left}, {right}, {out})")
                 case Loop(axis, extent, body, start, stop, stride):
@@ -397,6 +403,14 @@ class _Printer:
 
 
 _LANES_IMPORTS = ("    below, choose, lanes_at, load_lanes, numbered, sum_of_lanes",)
+
+
+def _stated(stated: SumOfProducts) -> list[str]:
+    """A sum of products as it is stated at the head of the file."""
+    lines = [f'    "{stated.text}",', f"    {dict(stated.extents)},", f"    tile={dict(stated.tile)},"]
+    if stated.within:
+        lines.append(f"    within={dict(stated.within)},")
+    return [f"{stated.function} = contraction(", *(line.replace("'", '"') for line in lines), ")"]
 
 
 def _constants(name: str, numbers: Sequence[float]) -> list[str]:

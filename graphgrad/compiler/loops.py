@@ -62,6 +62,28 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True)
+class Tiled:
+    """A sum of products on lanes, by the function that is stated for it at the head: of the result and two operands."""
+
+    function: str
+    out: str
+    left: str
+    right: str
+    adds: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SumOfProducts:
+    """What a `Tiled` computes, as a line of indices: axes with their extents, those of the tile, limits of the others."""
+
+    function: str
+    text: str
+    extents: Mapping[str, int]
+    tile: Mapping[str, int]
+    within: Mapping[str, tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Loop:
     """Repeat for an index from 0 below its extent, or from `start` on, below `stop`, in steps."""
 
@@ -73,7 +95,7 @@ class Loop:
     step: int = 1
 
 
-Statement = Comment | Let | Combine | Store | Product | Loop
+Statement = Comment | Let | Combine | Store | Product | Tiled | Loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,4 +201,5 @@ class Step:
     functions: frozenset[str]
     wide: frozenset[str]
     tables: Mapping[str, tuple[float, ...]]
+    sums: Sequence[SumOfProducts]
     work: int

@@ -25,11 +25,13 @@ from graphgrad.compiler.loops import (
     Statement,
     Step,
     Store,
+    SumOfProducts,
+    Tiled,
 )
 from graphgrad.compiler.program import Instruction, Program, Update
 from graphgrad.compiler.scalar import ATOM, CHOICE, FUNCTIONS, PRODUCT, SUM, UNARY, Text, grouped, literal, source
 from graphgrad.compiler.schedule import Item, Nest, Schedule, Where, schedule, substitute
-from graphgrad.compiler.tiling import Part, at_part, tile_of
+from graphgrad.compiler.tiling import tile_of
 from graphgrad.graph import Axis, Formula, Index, Node
 from graphgrad.ops import identity
 from graphgrad.ops.batch import SAMPLES, BatchSize
@@ -214,6 +216,7 @@ class _Lowering:
         self.whole: set[Index] = set()
         self.scratch: dict[str, tuple[int, ...]] = {}
         self.made: dict[tuple[str, ...], str] = {}
+        self.sums: dict[str, SumOfProducts] = {}
         self.tables: dict[tuple[str, tuple[float, ...]], str] = {}
 
     # -- statements ----------------------------------------------------------------------------------------------
@@ -330,101 +333,73 @@ class _Lowering:
     # -- tiles ---------------------------------------------------------------------------------------------------
 
     def _tiles(self, item: Item) -> list[Statement]:
-        """A sum of products on lanes, a tile of its elements at a time."""
+        """A sum of products on lanes, computed in register tiles by a function that is stated at the head."""
         instruction, formula = item.instruction, item.formula
         self.here, self.done = item.nest, set()
         axes = tuple(Axis(LOOP_NAMES[k], axis.extent) for k, axis in enumerate(formula.axes))
         over = tuple(Axis(LOOP_NAMES[len(axes) + k], axis.extent) for k, axis in enumerate(_own(item)))
         own = (*formula.axes, *_own(item))
-        tile = tile_of(formula)
-        places = dict(zip(own, _at((*axes, *over)), strict=True))
         named = dict(zip(own, (*axes, *over), strict=True))
-        loops = self._within(item, over, places, (tile.left, tile.right))
-        wide = [self._widened(item, side, places) for side in (0, 1)]
-        lines: list[Statement] = [Comment(self._comment(instruction))]
-        lines += [statement for _, _, copied in wide for statement in copied]
-        for a, b in tile.parts():
-            inner = self._tile(item, (tile.left, tile.right), (a, b), places, named, wide, loops)
-            for axis in reversed(formula.axes):
-                part = a if axis is tile.left else b if axis is tile.right else None
-                extent = axis.extent if part is None else part.count
-                if part is None or part.count > 1:
-                    inner = [Loop(named[axis].name, extent, inner)]
-            lines += inner
-        self.whole = set()
-        self.here = None
-        return lines
+        places = {axis: Index(((loop, 1),)) for axis, loop in named.items()}
+        tile = tile_of(formula)
+        along = {named[axis].name: size for axis, size in zip((tile.left, tile.right), tile.sizes, strict=True) if axis}
+        within = self._within(item, over, places, (tile.left, tile.right))
+        copied: list[Statement] = []
+        operands = []
+        for side in (0, 1):
+            array, where, copying = self._operand(item, side, places)
+            copied += copying
+            operands.append((array, f"{array.partition('[')[0]}[{', '.join(map(_index, where))}]"))
+        out = self.own_sum(instruction) if item.over_samples else self.array_names[instruction]
+        self.needed.add(instruction)
+        sign = "+=" if item.over_samples else "="
+        function = self._own_name("sum", self.array_names[instruction])
+        text = f"{out}[{', '.join(_names(axes))}] {sign} {operands[0][1]} * {operands[1][1]}"
+        extents = {axis.name: axis.extent or 1 for axis in (*axes, *over)}
+        self.sums[function] = SumOfProducts(function, text, extents, along, within)
+        whole = f"{out}[block]" if not item.over_samples and instruction in self.full else out
+        self.whole, self.here = set(), None
+        return [
+            Comment(self._comment(instruction)),
+            *copied,
+            Tiled(function, whole, operands[0][0], operands[1][0], item.over_samples),
+        ]
 
-    def _tile(
-        self,
-        item: Item,
-        along: tuple[Axis | None, Axis | None],
-        parts: tuple[Part, Part],
-        places: dict[Axis, Index],
-        named: dict[Axis, Axis],
-        wide: list[tuple[str, tuple[int, ...], list[Statement]]],
-        loops: list[Loop],
-    ) -> list[Statement]:
-        """The sums of one tile: set to 0, added up over the loops, stored."""
-        instruction, formula, name = item.instruction, item.formula, self.local[item.instruction]
-        zero = literal(0.0, self.dtype)[0]
-        loads: list[Statement] = []
-        factors: list[list[str]] = []
-        moved = [
-            [{axis: at_part(named[axis], part, step)} if axis is not None else {} for step in range(part.size)]
-            for axis, part in zip(along, parts, strict=True)
-        ]
-        for side, (operand, read) in enumerate(zip(instruction.inputs, formula.reads, strict=True)):
-            array, shift, _ = wide[side]
-            texts = []
-            for step, place in enumerate(moved[side]):
-                where = tuple(index.placed({**places, **moved[1 - side][0], **place}) for index in read)
-                if array:
-                    indices = [replace(index, offset=index.offset + by) for index, by in zip(where, shift, strict=True)]
-                    text = _element(array, tuple(map(self._index, indices)))
-                else:
-                    text = grouped(self._read(operand, where, 0.0), SUM)
-                local = self._own_name(name, "ab"[side], str(step))
-                loads.append(Let(local, text))
-                texts.append(local)
-            factors.append(texts)
-        sums = [
-            (self._own_name(name, str(k), str(m)), left, right, moved[0][k], moved[1][m])
-            for k, left in enumerate(factors[0])
-            for m, right in enumerate(factors[1])
-        ]
-        body = [*loads, *(Combine(total, "sum", f"{left} * {right}") for total, left, right, _, _ in sums)]
-        lines: list[Statement] = [*(Let(total, zero) for total, *_ in sums), *_nested(loops, body)]
-        for total, _, _, at_left, at_right in sums:
-            index = tuple(_index({**places, **at_left, **at_right}[axis]) for axis in formula.axes)
-            if item.over_samples:
-                self.needed.add(instruction)
-                lines.append(Store(self.own_sum(instruction), index, f"choose(alive, {total}, {zero})", add=True))
-            else:
-                self.needed.add(instruction)
-                lines.append(Store(self.array_names[instruction], (*self._sample(instruction), *index), total))
-        return lines
+    def _operand(self, item: Item, side: int, places: dict[Axis, Index]) -> tuple[str, Where, list[Statement]]:
+        """An operand as an array with its indices; as a copy with zeros around it where it is read beyond its ends."""
+        operand, where = item.instruction.inputs[side], tuple(i.placed(places) for i in item.formula.reads[side])
+        while operand in self.plan.inline:  # a transpose, whose indices change places
+            inner = operand.op.formula(*(o.type for o in operand.inputs))
+            where, operand = substitute(inner.reads[0], inner.axes, where), operand.inputs[0]
+        name, shift, copied = self._widened(item, side, operand, where)
+        if name:
+            return name, tuple(replace(i, offset=i.offset + by) for i, by in zip(where, shift, strict=True)), copied
+        if operand.leaf is not None:
+            self.used.add(operand.leaf)
+            return self.leaf_names[operand.leaf], where, []
+        self.needed.add(operand)
+        array = self.array_names[operand]
+        return f"{array}[block]" if self._sample(operand) else array, where, []
 
     def _own_name(self, *parts: str) -> str:
-        """A local of its own for these parts, the same one when asked again."""
+        """A name of its own for these parts, the same one when asked again."""
         if parts not in self.made:
             self.made[parts] = self.locals_taken.unique("_".join(parts))
         return self.made[parts]
 
     def _widened(
-        self, item: Item, side: int, places: dict[Axis, Index]
+        self, item: Item, side: int, operand: Instruction, where: Where
     ) -> tuple[str, tuple[int, ...], list[Statement]]:
         """A copy of an operand with zeros where it is read beyond its ends, how its indices move, and what copies it.
 
         The name is empty where it is read inside of itself, as the loops run."""
-        operand, read = item.instruction.inputs[side], item.formula.reads[side]
-        where = tuple(index.placed(places) for index in read)
-        ends = [(0, extent - 1) for extent in operand.type.shape]
-        for k, (index, extent) in enumerate(zip(where, operand.type.shape, strict=False)):
+        inside = [(0, extent - 1) for extent in operand.type.shape]
+        ends = list(inside)
+        for k, (index, extent) in enumerate(zip(where, operand.type.shape, strict=True)):
             if not index.stays_inside(extent) and index not in self.whole:
                 low, high = index.range()
                 ends[k] = min(low, 0), max(high, extent - 1)
-        if ends == [(0, extent - 1) for extent in operand.type.shape] or len(read) != len(operand.type.shape):
+        if ends == inside:
             return "", (), []
         name = self._own_name(self.local[item.instruction], "ab"[side], "wide")
         shape, shift = [high - low + 1 for low, high in ends], tuple(-low for low, _ in ends)
@@ -437,34 +412,27 @@ class _Lowering:
         return name, shift, copied
 
     def _within(
-        self,
-        item: Item,
-        over: tuple[Axis, ...],
-        places: dict[Axis, Index],
-        along: tuple[Axis | None, Axis | None],
-    ) -> list[Loop]:
-        """The loops over what is summed up, where an operand is read inside of itself: no index has to be looked at."""
-        found = {axis: Loop(axis.name, axis.extent) for axis in over}
-        limited: dict[Axis, Index] = {}
+        self, item: Item, over: tuple[Axis, ...], places: dict[Axis, Index], along: tuple[Axis | None, Axis | None]
+    ) -> dict[str, tuple[str, str]]:
+        """From where to where what is summed over runs, so that an operand is read inside of itself."""
+        limits: dict[str, tuple[str, str]] = {}
         self.whole = set()
         for read, operand in zip(item.formula.reads, item.instruction.inputs, strict=True):
-            for index, extent in zip(read, operand.type.shape, strict=False):
+            for index, extent in zip(read, operand.type.shape, strict=True):
                 placed = index.placed(places)
-                if placed.stays_inside(extent) or any(axis in along for axis, _ in index.terms if axis is not None):
+                if placed.stays_inside(extent) or any(axis in along for axis, _ in index.terms):
                     continue
-                ends = [(axis, factor) for axis, factor in placed.terms if axis in found]
-                if len(ends) != 1 or abs(ends[0][1]) != 1 or ends[0][0] in limited:
+                ends = [(axis, factor) for axis, factor in placed.terms if axis in over]
+                if len(ends) != 1 or abs(ends[0][1]) != 1 or ends[0][0].name in limits:
                     continue
                 axis, factor = ends[0]
-                rest = Index(tuple(term for term in placed.terms if term[0] not in found), placed.offset)
-                if factor > 0:
-                    low, high = _minus(0, rest), _minus(extent, rest)
-                else:
-                    low, high = _plus(rest, 1 - extent), _plus(rest, 1)
-                loop = replace(found[axis], start=f"max(0, {_index(low)})", stop=f"min({axis.extent}, {_index(high)})")
-                found[axis], limited[axis] = loop, placed
+                rest = Index(tuple(term for term in placed.terms if term[0] not in over), placed.offset)
+                low, high = (
+                    (_minus(0, rest), _minus(extent, rest)) if factor > 0 else (_plus(rest, 1 - extent), _plus(rest, 1))
+                )
+                limits[axis.name] = _index(low), _index(high)
                 self.whole.add(placed)
-        return list(found.values())
+        return limits
 
     def own_sum(self, instruction: Instruction) -> str:
         """The array in which a thread adds up a sum over its samples."""
@@ -715,6 +683,7 @@ class _Lowering:
             frozenset(self.functions),
             frozenset(self.wide),
             {name: numbers for (_, numbers), name in self.tables.items()},
+            list(self.sums.values()),
             self._work(),
         )
 

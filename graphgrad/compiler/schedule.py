@@ -233,6 +233,8 @@ class _Scheduler:
         self.weight[instruction] = weight
         if instruction in self.kept or not formula.pointwise or instruction in self.jumped:
             return False
+        if any(user in self.tiled for user in self.users.get(instruction, ())):
+            return isinstance(instruction.op, Transpose)
         if formula.body is None:
             return weight <= LONGEST_TEXT
         users = self.users.get(instruction, [])

@@ -7,12 +7,13 @@ a convolution do. Source: Goto and van de Geijn, Anatomy of high-performance mat
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from graphgrad.graph import Axis, Formula, Index
+from graphgrad.graph import Axis, Formula
 
 FEWEST = 32
 """From how many products for one sample on a sum of products is computed in tiles."""
@@ -35,18 +36,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """Along which output axes a tile extends, by operand: the one of the left operand, that of the right one."""
+    """Along which output axes a tile extends, that of the left operand and that of the right one, and how far."""
 
     left: Axis | None
     right: Axis | None
-    left_parts: tuple[Part, ...]
-    right_parts: tuple[Part, ...]
-
-    def parts(self) -> Iterator[tuple[Part, Part]]:
-        """The stretches of both axes, combined."""
-        for a in self.left_parts:
-            for b in self.right_parts:
-                yield a, b
+    sizes: tuple[int, int]
 
 
 @lru_cache(maxsize=1)
@@ -69,7 +63,7 @@ def is_tiled(formula: Formula, per_sample: Sequence[bool]) -> bool:
     count = 1
     for axis in (*formula.axes, *formula.over):
         count *= axis.extent or 1
-    return count >= FEWEST and any(axis.extent is not None for axis in formula.over)
+    return bool(formula.axes) and count >= FEWEST and any(axis.extent is not None for axis in formula.over)
 
 
 def tile_of(formula: Formula) -> Tile:
@@ -87,27 +81,26 @@ def tile_of(formula: Formula) -> Tile:
                 for b in range(1, LONGEST + 1):
                     if a * b > registers() or (left is None and a > 1) or (right is None and b > 1):
                         continue
-                    left_parts, right_parts = _parts(left, a), _parts(right, b)
-                    tile = Tile(left, right, left_parts, right_parts)
-                    cost = sum(p.count * q.count * (p.size * q.size + p.size + q.size + 2) for p, q in tile.parts())
+                    stretches = [
+                        parts_of(1 if axis is None else axis.extent or 1, size)
+                        for axis, size in ((left, a), (right, b))
+                    ]
+                    cost = sum(
+                        p.count * q.count * (p.size * q.size + p.size + q.size + 2)
+                        for p, q in itertools.product(*stretches)
+                    )
                     others = 1
                     for axis in formula.axes:
                         others *= 1 if axis in (left, right) else axis.extent or 1
-                    total = cost * others * REST ** (len(left_parts) + len(right_parts) - 2)
+                    total = cost * others * REST ** (len(stretches[0]) + len(stretches[1]) - 2)
                     if best is None or total < best[0]:
-                        best = total, tile
+                        best = total, Tile(left, right, (a, b))
     assert best is not None
     return best[1]
 
 
-def _parts(axis: Axis | None, size: int) -> tuple[Part, ...]:
-    extent = 1 if axis is None else axis.extent or 1
+def parts_of(extent: int, size: int) -> tuple[Part, ...]:
+    """An axis in tiles of this size, and what is left over as one of its own."""
     whole, rest = divmod(extent, size)
     parts = [Part(0, size, whole)] if whole else []
     return tuple([*parts, Part(whole * size, rest, 1)] if rest else parts)
-
-
-def at_part(axis: Axis, part: Part, step: int) -> Index:
-    """The index of element `step` of a tile; the axis counts the tiles."""
-    terms = ((axis, part.size),) if part.count > 1 else ()
-    return Index(terms, part.first + step)

@@ -70,7 +70,8 @@ DOUBLE = Format(
 )
 
 
-def _has_fma() -> bool:
+def has_fma() -> bool:
+    """Whether the processor multiplies and adds in one step."""
     return bool(binding.get_host_cpu_features().get("fma")) or not binding.get_process_triple().startswith("x86")
 
 
@@ -78,7 +79,7 @@ class _Writer:
     """Writes arithmetic on one format; numbers of Python become constants."""
 
     def __init__(self, builder: Any, form: Format) -> None:
-        self.b, self.form, self.fused = builder, form, _has_fma()
+        self.b, self.form, self.fused = builder, form, has_fma()
 
     def number(self, value: Any) -> Value:
         return self._constant(self.form.real, float(value)) if isinstance(value, int | float) else value

@@ -1,0 +1,343 @@
+"""Sums of products on lanes: every convolution, product and their gradients, as loops over register tiles.
+
+A generated step states such a sum at its head, as it is read on paper, and calls it on its arrays:
+
+    sum_A = contraction("A[i, j, k] = x[m, j + p, k + q] * K[i, m, p, q]",
+                        {"i": 8, "j": 24, "k": 24, "m": 1, "p": 5, "q": 5}, tile={"i": 4, "k": 6})
+
+The code is built as LLVM instructions in one piece, so that Numba neither has to type nor to rewrite its many lines. A
+tile's sums stay in registers; each number loaded is used for a whole row or column of it.
+Source: Goto and van de Geijn, Anatomy of high-performance matrix multiplication, 2008.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import config, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from graphgrad.compiler.tiling import Part, parts_of
+from graphgrad.runtime.lanes import Lanes
+from graphgrad.runtime.vectorised import has_fma
+
+WHOLE = ir.IntType(64)
+
+
+@dataclass(frozen=True)
+class Affine:
+    """`constant + Σ factor * axis`."""
+
+    terms: Mapping[str, int]
+    constant: int
+
+    def at(self, places: Mapping[str, Any]) -> Any:
+        """Its value, of whole numbers."""
+        return self.constant + sum(factor * places[axis] for axis, factor in self.terms.items())
+
+
+@dataclass(frozen=True)
+class Access:
+    """An array and where it is read or written."""
+
+    array: str
+    indices: tuple[Affine, ...]
+
+
+def _affine(node: ast.expr) -> Affine:
+    """An affine index, out of the few signs that one is written with."""
+    match node:
+        case ast.Name(id=axis):
+            return Affine({axis: 1}, 0)
+        case ast.Constant(value=int() as number):
+            return Affine({}, number)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return _times(-1, _affine(operand))
+        case ast.BinOp(left=left, op=ast.Mult(), right=right) if not (factor := _affine(left)).terms:
+            return _times(factor.constant, _affine(right))
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub() as op, right=right):
+            a, b = _affine(left), _times(-1 if isinstance(op, ast.Sub) else 1, _affine(right))
+            axes = dict.fromkeys((*a.terms, *b.terms))
+            return Affine({x: a.terms.get(x, 0) + b.terms.get(x, 0) for x in axes}, a.constant + b.constant)
+    raise ValueError(f"{ast.unparse(node)} is no affine index")
+
+
+def _times(factor: int, index: Affine) -> Affine:
+    return Affine({axis: factor * times for axis, times in index.terms.items()}, factor * index.constant)
+
+
+def _access(node: ast.expr) -> Access:
+    match node:
+        case ast.Subscript(value=ast.Name(id=array), slice=ast.Tuple(elts=indices)):
+            return Access(array, tuple(map(_affine, indices)))
+        case ast.Subscript(value=ast.Name(id=array), slice=index):
+            return Access(array, (_affine(index),))
+    raise ValueError(f"{ast.unparse(node)} is no element of an array")
+
+
+@dataclass(frozen=True)
+class Sum:
+    """A sum of products that was read from its text."""
+
+    out: Access
+    left: Access
+    right: Access
+    extents: Mapping[str, int]
+    tile: Mapping[str, int]
+    within: Mapping[str, tuple[Affine, Affine]]
+    adds: bool
+
+    @property
+    def axes(self) -> list[str]:
+        """The axes of the result, and those that are summed over."""
+        out = {axis for index in self.out.indices for axis in index.terms}
+        return [axis for axis in self.extents if axis in out]
+
+    @property
+    def over(self) -> list[str]:
+        return [axis for axis in self.extents if axis not in self.axes]
+
+    def along(self, access: Access) -> str | None:
+        """The axis of the tile on which an operand depends."""
+        used = {axis for index in access.indices for axis in index.terms}
+        return next((axis for axis in self.tile if axis in used), None)
+
+
+def _read(text: str, extents: Mapping[str, int], tile: Mapping[str, int], within: Mapping[str, tuple[str, str]]) -> Sum:
+    adds = " += " in text
+    left_side, _, right_side = text.partition(" += " if adds else " = ")
+    product = ast.parse(right_side, mode="eval").body
+    if not isinstance(product, ast.BinOp) or not isinstance(product.op, ast.Mult):
+        raise ValueError(f"{text} is no product of two elements")  # noqa: TRY004 - it is the text that is wrong
+    limits = {
+        axis: (_affine(ast.parse(low, mode="eval").body), _affine(ast.parse(high, mode="eval").body))
+        for axis, (low, high) in within.items()
+    }
+    out = _access(ast.parse(left_side, mode="eval").body)
+    return Sum(out, _access(product.left), _access(product.right), extents, tile, limits, adds)
+
+
+def contraction(
+    text: str,
+    extents: Mapping[str, int],
+    *,
+    tile: Mapping[str, int],
+    within: Mapping[str, tuple[str, str]] | None = None,
+) -> Callable[..., Any]:
+    """The compiled function (out, left, right) of a sum of products; where it adds up (`+=`), (out, left, right, alive).
+
+    `extents` gives every axis its extent, `tile` says along which and how far a tile goes, and `within` from where to
+    where an axis runs that is summed over, where that depends on the others.
+    """
+    found = _read(text, extents, tile, within or {})
+    if config.DISABLE_JIT:
+        return lambda out, left, right, alive=None: _in_python(found, out, left, right, alive)
+    return _compiled(found)
+
+
+# -- as LLVM instructions --------------------------------------------------------------------------------------------
+
+
+def _compiled(found: Sum) -> Callable[..., Any]:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _Writer(found, context, builder, signature, arguments).write()
+        return context.get_dummy_value()
+
+    if found.adds:
+
+        def sum_of_products(typing_context: Any, out: Any, left: Any, right: Any, alive: Any) -> Any:
+            return types.none(out, left, right, alive), generate
+
+    else:
+
+        def sum_of_products(typing_context: Any, out: Any, left: Any, right: Any) -> Any:  # type: ignore[misc]
+            return types.none(out, left, right), generate
+
+    result: Callable[..., Any] = intrinsic(sum_of_products)
+    return result
+
+
+class _Pointer:
+    """An array in memory, read and written at affine indices."""
+
+    def __init__(self, context: Any, builder: Any, type: Any, array: Any, vector: Any) -> None:
+        self.builder, self.vector = builder, vector
+        self.lanes = isinstance(type.dtype, Lanes)
+        made = context.make_array(type)(context, builder, array)
+        self.data = made.data
+        size = context.get_abi_sizeof(context.get_data_type(type.dtype))
+        self.strides = [
+            builder.sdiv(stride, ir.Constant(WHOLE, size)) for stride in cgutils.unpack_tuple(builder, made.strides)
+        ]
+
+    def element(self, access: Access, places: Mapping[str, Any]) -> Any:
+        b = self.builder
+        at: Any = ir.Constant(WHOLE, 0)
+        for stride, index in zip(self.strides, access.indices, strict=True):
+            at = b.add(at, b.mul(stride, _value(b, index, places)))
+        return b.gep(self.data, [at])
+
+    def load(self, access: Access, places: Mapping[str, Any], align: int) -> Any:
+        b = self.builder
+        value = b.load(self.element(access, places), align=align)
+        if self.lanes:
+            return value
+        nothing = ir.Constant(self.vector, ir.Undefined)
+        first = b.insert_element(nothing, value, ir.Constant(ir.IntType(32), 0))
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), self.vector.count), [0] * self.vector.count)
+        return b.shuffle_vector(first, nothing, zeros)
+
+
+def _value(builder: Any, index: Affine, places: Mapping[str, Any]) -> Any:
+    value: Any = ir.Constant(WHOLE, index.constant)
+    for axis, factor in index.terms.items():
+        part = places[axis] if factor == 1 else builder.mul(ir.Constant(WHOLE, factor), places[axis])
+        value = builder.add(value, part)
+    return value
+
+
+class _Writer:
+    """Writes the loops of one sum."""
+
+    def __init__(self, found: Sum, context: Any, builder: Any, signature: Any, arguments: Any) -> None:
+        self.sum, self.b = found, builder
+        lanes = next(type.dtype for type in signature.args[:3] if isinstance(type.dtype, Lanes))
+        self.vector = context.get_value_type(lanes)
+        self.align = lanes.real.bitwidth // 8
+        self.out, self.left, self.right = (
+            _Pointer(context, builder, type, array, self.vector)
+            for type, array in zip(signature.args[:3], arguments[:3], strict=True)
+        )
+        self.alive = arguments[3] if found.adds else None
+        self.width = lanes.real.bitwidth
+
+    def write(self) -> None:
+        found = self.sum
+        along = found.along(found.left), found.along(found.right)
+        stretches = [
+            parts_of(1 if axis is None else found.extents[axis], found.tile.get(axis or "", 1)) for axis in along
+        ]
+        for left, right in itertools.product(*stretches):
+            self._outer(list(found.axes), {}, dict(zip(along, (left, right), strict=True)), along, (left, right))
+
+    def _outer(
+        self,
+        axes: list[str],
+        places: dict[str, Any],
+        parts: Mapping[str | None, Part],
+        along: tuple[str | None, str | None],
+        tile: tuple[Part, Part],
+    ) -> None:
+        """Loops over the axes of the result, in which an axis of the tile counts tiles."""
+        if not axes:
+            self._tile(places, along, tile)
+            return
+        axis, *others = axes
+        part = parts.get(axis)
+        count = self.sum.extents[axis] if part is None else part.count
+        if count == 1:
+            first = 0 if part is None else part.first
+            self._outer(others, {**places, axis: ir.Constant(WHOLE, first)}, parts, along, tile)
+            return
+        with cgutils.for_range(self.b, ir.Constant(WHOLE, count), intp=WHOLE) as loop:
+            place = loop.index
+            if part is not None:
+                place = self.b.add(self.b.mul(place, ir.Constant(WHOLE, part.size)), ir.Constant(WHOLE, part.first))
+            self._outer(others, {**places, axis: place}, parts, along, tile)
+
+    def _tile(self, places: dict[str, Any], along: tuple[str | None, str | None], tile: tuple[Part, Part]) -> None:
+        """The sums of one tile: 0 at first, added up, stored."""
+        b, rows, columns = self.b, range(tile[0].size), range(tile[1].size)
+        zero = ir.Constant(self.vector, [0.0] * self.vector.count)
+        sums = {(k, m): cgutils.alloca_once(b, self.vector) for k in rows for m in columns}
+        for total in sums.values():
+            b.store(zero, total)
+
+        def moved(k: int, m: int) -> dict[str, Any]:
+            steps = {axis: step for axis, step in zip(along, (k, m), strict=True) if axis is not None}
+            return {
+                axis: b.add(place, ir.Constant(WHOLE, steps[axis])) if axis in steps else place
+                for axis, place in places.items()
+            }
+
+        def product(inner: dict[str, Any]) -> None:
+            left = [self.left.load(self.sum.left, {**inner, **moved(k, 0)}, self.align) for k in rows]
+            right = [self.right.load(self.sum.right, {**inner, **moved(0, m)}, self.align) for m in columns]
+            for (k, m), total in sums.items():
+                b.store(self._fma(left[k], right[m], b.load(total)), total)
+
+        self._inner(list(self.sum.over), places, product)
+        for (k, m), total in sums.items():
+            target = self.out.element(self.sum.out, moved(k, m))
+            value = b.load(total)
+            if self.alive is not None:
+                value = b.fadd(b.load(target, align=self.align), b.select(self.alive, value, zero))
+            b.store(value, target, align=self.align)
+
+    def _inner(self, axes: list[str], places: dict[str, Any], body: Callable[[dict[str, Any]], None]) -> None:
+        """Loops over the axes that are summed over."""
+        if not axes:
+            body(places)
+            return
+        axis, *others = axes
+        b = self.b
+        start, stop = ir.Constant(WHOLE, 0), ir.Constant(WHOLE, self.sum.extents[axis])
+        if axis in self.sum.within:
+            low, high = (_value(b, limit, places) for limit in self.sum.within[axis])
+            start = b.select(b.icmp_signed(">", low, start), low, start)
+            stop = b.select(b.icmp_signed("<", high, stop), high, stop)
+        elif self.sum.extents[axis] == 1:
+            self._inner(others, {**places, axis: start}, body)
+            return
+        with cgutils.for_range_slice(b, start, stop, ir.Constant(WHOLE, 1), intp=WHOLE) as (place, _):
+            self._inner(others, {**places, axis: place}, body)
+
+    def _fma(self, x: Any, y: Any, z: Any) -> Any:
+        if not has_fma():
+            return self.b.fadd(self.b.fmul(x, y), z)
+        name = f"llvm.fma.v{self.vector.count}f{self.width}"
+        kind = ir.FunctionType(self.vector, [self.vector] * 3)
+        return self.b.call(cgutils.get_or_insert_function(self.b.module, kind, name), (x, y, z))
+
+
+# -- in Python -------------------------------------------------------------------------------------------------------
+
+
+def _in_python(found: Sum, out: Any, left: Any, right: Any, alive: Any) -> None:
+    """The same by NumPy: what is summed over one after the other, the elements of the result at once."""
+    grid = np.meshgrid(*(np.arange(found.extents[axis]) for axis in found.axes), indexing="ij", sparse=True)
+    places = dict(zip(found.axes, grid, strict=True))
+    shape = tuple(found.extents[axis] for axis in found.axes)
+    total = np.zeros((*shape, max(out.shape[-1], 1)), out.dtype)
+    for inner in itertools.product(*(range(found.extents[axis]) for axis in found.over)):
+        at = {**places, **dict(zip(found.over, inner, strict=True))}
+        inside = np.ones(shape, bool)
+        for axis, (low, high) in found.within.items():
+            inside = inside & (low.at(at) <= at[axis]) & (at[axis] < high.at(at))
+        a, b = (
+            _taken(array, access, at, inside, len(shape))
+            for array, access in ((left, found.left), (right, found.right))
+        )
+        total += np.where(inside[..., None], a * b, 0)
+    where = tuple(np.broadcast_to(index.at(places), shape) for index in found.out.indices)
+    if found.adds:
+        out[where] += np.where(alive, total, 0)
+    else:
+        out[where] = total
+
+
+def _taken(array: Any, access: Access, at: Mapping[str, Any], inside: Any, rank: int) -> Any:
+    """The elements of an operand over the grid of the result, with an axis for the lanes."""
+    where = tuple(np.where(inside, index.at(at), 0) for index in access.indices)
+    found = array[where]
+    return found if found.ndim > rank else found[..., None]
+
+
+__all__ = ["contraction"]
