@@ -217,6 +217,8 @@ class _Writer:
         )
         self.alive = arguments[3] if found.adds else None
         self.width = lanes.real.bitwidth
+        # 0, which LLVM does not know: loops whose ends it knows are unrolled, which takes long and gains nothing
+        self.nothing = builder.lshr(builder.ptrtoint(self.out.data, WHOLE), ir.Constant(WHOLE, 63))
 
     def write(self) -> None:
         found = self.sum
@@ -246,7 +248,7 @@ class _Writer:
             first = 0 if part is None else part.first
             self._outer(others, {**places, axis: ir.Constant(WHOLE, first)}, parts, along, tile)
             return
-        with cgutils.for_range(self.b, ir.Constant(WHOLE, count), intp=WHOLE) as loop:
+        with cgutils.for_range(self.b, self.b.add(ir.Constant(WHOLE, count), self.nothing), intp=WHOLE) as loop:
             place = loop.index
             if part is not None:
                 place = self.b.add(self.b.mul(place, ir.Constant(WHOLE, part.size)), ir.Constant(WHOLE, part.first))
@@ -256,36 +258,38 @@ class _Writer:
         """The sums of one tile: 0 at first, added up, stored."""
         b, rows, columns = self.b, range(tile[0].size), range(tile[1].size)
         zero = ir.Constant(self.vector, [0.0] * self.vector.count)
-        sums = {(k, m): cgutils.alloca_once(b, self.vector) for k in rows for m in columns}
-        for total in sums.values():
-            b.store(zero, total)
+        cells = list(itertools.product(rows, columns))
 
         def moved(k: int, m: int) -> dict[str, Any]:
             steps = {axis: step for axis, step in zip(along, (k, m), strict=True) if axis is not None}
             return {
-                axis: b.add(place, ir.Constant(WHOLE, steps[axis])) if axis in steps else place
+                axis: b.add(place, ir.Constant(WHOLE, steps[axis])) if steps.get(axis) else place
                 for axis, place in places.items()
             }
 
-        def product(inner: dict[str, Any]) -> None:
+        def product(inner: dict[str, Any], sums: list[Any]) -> list[Any]:
             left = [self.left.load(self.sum.left, {**inner, **moved(k, 0)}, self.align) for k in rows]
             right = [self.right.load(self.sum.right, {**inner, **moved(0, m)}, self.align) for m in columns]
-            for (k, m), total in sums.items():
-                b.store(self._fma(left[k], right[m], b.load(total)), total)
+            return [self._fma(left[k], right[m], total) for (k, m), total in zip(cells, sums, strict=True)]
 
-        self._inner(list(self.sum.over), places, product)
-        for (k, m), total in sums.items():
+        sums = self._inner(list(self.sum.over), places, [zero] * len(cells), product)
+        for (k, m), total in zip(cells, sums, strict=True):
             target = self.out.element(self.sum.out, moved(k, m))
-            value = b.load(total)
+            value = total
             if self.alive is not None:
-                value = b.fadd(b.load(target, align=self.align), b.select(self.alive, value, zero))
+                value = b.fadd(b.load(target, align=self.align), b.select(self.alive, total, zero))
             b.store(value, target, align=self.align)
 
-    def _inner(self, axes: list[str], places: dict[str, Any], body: Callable[[dict[str, Any]], None]) -> None:
-        """Loops over the axes that are summed over."""
+    def _inner(
+        self,
+        axes: list[str],
+        places: dict[str, Any],
+        sums: list[Any],
+        body: Callable[[dict[str, Any], list[Any]], list[Any]],
+    ) -> list[Any]:
+        """Loops over the axes that are summed over, through which the sums are carried; the sums after them."""
         if not axes:
-            body(places)
-            return
+            return body(places, sums)
         axis, *others = axes
         b = self.b
         start, stop = ir.Constant(WHOLE, 0), ir.Constant(WHOLE, self.sum.extents[axis])
@@ -294,10 +298,25 @@ class _Writer:
             start = b.select(b.icmp_signed(">", low, start), low, start)
             stop = b.select(b.icmp_signed("<", high, stop), high, stop)
         elif self.sum.extents[axis] == 1:
-            self._inner(others, {**places, axis: start}, body)
-            return
-        with cgutils.for_range_slice(b, start, stop, ir.Constant(WHOLE, 1), intp=WHOLE) as (place, _):
-            self._inner(others, {**places, axis: place}, body)
+            return self._inner(others, {**places, axis: start}, sums, body)
+        stop = b.add(stop, self.nothing)
+        before = b.block
+        head, inside, after = (b.append_basic_block(f"{axis}.{part}") for part in ("head", "body", "end"))
+        b.branch(head)
+        b.position_at_end(head)
+        place = b.phi(WHOLE)
+        carried = [b.phi(self.vector) for _ in sums]
+        b.cbranch(b.icmp_signed("<", place, stop), inside, after)
+        b.position_at_end(inside)
+        found = self._inner(others, {**places, axis: place}, carried, body)
+        following = b.add(place, ir.Constant(WHOLE, 1))
+        last = b.block
+        b.branch(head)
+        for phi, first, next_ in zip([place, *carried], [start, *sums], [following, *found], strict=True):
+            phi.add_incoming(first, before)
+            phi.add_incoming(next_, last)
+        b.position_at_end(after)
+        return carried
 
     def _fma(self, x: Any, y: Any, z: Any) -> Any:
         if not has_fma():
