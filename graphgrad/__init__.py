@@ -172,6 +172,7 @@ if TYPE_CHECKING:
     from graphgrad.calculus.jacobian import Jacobian, jacobian, local_jacobian
     from graphgrad.calculus.weight import WeightGradient, one_weight
     from graphgrad.drawing.tiles import Tiles, tiles
+    from graphgrad.interop.lambdify import Lambda, lambdify
     from graphgrad.runtime.function import Function, Result, compile
     from graphgrad.runtime.team import num_threads, set_num_threads
     from graphgrad.training.fit import History, fit
@@ -204,7 +205,9 @@ _LATER = {
     "equations": "graphgrad.calculus.equations",
     "fit": "graphgrad.training.fit",
     "initial": "graphgrad.training.initial",
+    "Lambda": "graphgrad.interop.lambdify",
     "jacobian": "graphgrad.calculus.jacobian",
+    "lambdify": "graphgrad.interop.lambdify",
     "local_jacobian": "graphgrad.calculus.jacobian",
     "num_threads": "graphgrad.runtime.team",
     "one_weight": "graphgrad.calculus.weight",
@@ -243,6 +246,7 @@ __all__ = [
     "History",
     "Input",
     "Jacobian",
+    "Lambda",
     "NamingError",
     "Node",
     "NotFiniteWarning",
@@ -330,6 +334,7 @@ __all__ = [
     "kl_divergence",
     "l1",
     "l2",
+    "lambdify",
     "layer_norm",
     "leaky_relu",
     "less",

@@ -57,6 +57,7 @@ SAYS = {
     ],
     "l16_segmentation": ["1,843 parameters", "held-out pixels that are right: 0.9"],
     "l16_localisation": ["9,604 parameters", "held-out overlap of the boxes: 0."],
+    "sympy_functions": ["the hand reaches (1.00, 2.00)", "lines of code for 1000 variables"],
     "breast_cancer": ["held-out accuracy: 0.9"],
 }
 """What each example prints, among other things."""

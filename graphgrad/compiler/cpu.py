@@ -391,7 +391,7 @@ class _Printer:
             self.lines.append(indent + line)
             return
         opening, closing = line.find("("), line.rfind(")")
-        if line.startswith(("def ", "step(")):
+        if line.startswith("def ") or line[:opening].isidentifier():
             parts = textwrap.wrap(line[opening + 1 : closing], WIDTH - 4 * depth - 4)
             self.lines.append(f"{indent}{line[: opening + 1]}")
             self.lines += [*(f"{indent}    {part}" for part in parts), f"{indent}{line[closing:]}"]

@@ -98,11 +98,12 @@ def lower(
     lanes: bool = False,
     team: bool = False,
     resident: bool = False,
+    first: bool = False,
 ) -> Step:
     """The loops of a program; `leaves` are its arguments in order, `returns` is the scalar that the step returns.
 
     On `lanes`, samples are computed a block at a time; a `team` of threads shares them; `resident` parameters are in
-    one array, from step to step, and no arguments.
+    one array, from step to step, and no arguments. The results may come `first` in the memory, in their order.
     """
     program, pinned = _detached(program)
     kept = frozenset(value for value in program.values.values() if value.inputs and value is not returns)
@@ -110,7 +111,7 @@ def lower(
     lowering = _Lowering(program, plan, kept, leaves, title, dtype, returns, lanes, team, resident)
     lowering.statements()  # finds out which values are read across nests
     lowering.returned()
-    return lowering.finish(results)
+    return lowering.finish(results, first)
 
 
 def _detached(program: Program) -> tuple[Program, frozenset[Instruction]]:
@@ -275,8 +276,9 @@ class _Lowering:
         comment = self._comment(instruction)
         lines: list[Statement] = [Comment(comment)]
         if item.over_samples and over:
-            lines += [Let(name, literal(0.0, self.dtype)[0]), *_nested(loops, [Combine(name, "sum", value[0])])]
-            value = name, ATOM
+            inner = self._own_name(name, "n")
+            lines += [Let(inner, literal(0.0, self.dtype)[0]), *_nested(loops, [Combine(inner, "sum", value[0])])]
+            value = inner, ATOM
         if item.over_samples:
             text = f"choose(alive, {value[0]}, {literal(0.0, self.dtype)[0]})" if self.lanes else value[0]
             if nest.axes or self.team:
@@ -639,9 +641,11 @@ class _Lowering:
 
     # -- layout --------------------------------------------------------------------------------------------------
 
-    def finish(self, results: tuple[Instruction, ...]) -> Step:
+    def finish(self, results: tuple[Instruction, ...], first: bool) -> Step:
         """Lay out the memory and write the statements with what is known now."""
         number = {instruction: k for k, instruction in enumerate(self.program.order)}
+        ahead = {instruction: k for k, instruction in enumerate(results)} if first else {}
+        items = sorted(self.plan.items.items(), key=lambda pair: ahead.get(pair[0], len(ahead)))
         self.layout = layout = lay_out(
             [
                 Value(
@@ -652,7 +656,7 @@ class _Lowering:
                     item.phase if item.over_samples else None,
                     self.own_sums.get(instruction, ""),
                 )
-                for instruction, item in self.plan.items.items()
+                for instruction, item in items
                 if instruction in self.kept or (instruction in self.needed and not self._is_local(instruction))
             ],
             [(self.leaf_names[leaf], leaf) for leaf in self.leaves if leaf in self.resident | self.in_lanes],

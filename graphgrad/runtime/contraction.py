@@ -136,10 +136,9 @@ def contraction(
     `extents` gives every axis its extent, `tile` says along which and how far a tile goes, and `within` from where to
     where an axis runs that is summed over, where that depends on the others.
     """
-    found = _read(text, extents, tile, within or {})
     if config.DISABLE_JIT:
-        return lambda out, left, right, alive=None: _in_python(found, out, left, right, alive)
-    return _compiled(found)
+        return in_python(text, extents, tile=tile, within=within)
+    return _compiled(_read(text, extents, tile, within or {}))
 
 
 # -- as LLVM instructions --------------------------------------------------------------------------------------------
@@ -329,8 +328,20 @@ class _Writer:
 # -- in Python -------------------------------------------------------------------------------------------------------
 
 
-def _in_python(found: Sum, out: Any, left: Any, right: Any, alive: Any) -> None:
-    """The same by NumPy: what is summed over one after the other, the elements of the result at once."""
+def in_python(
+    text: str,
+    extents: Mapping[str, int],
+    *,
+    tile: Mapping[str, int],
+    within: Mapping[str, tuple[str, str]] | None = None,
+) -> Callable[..., Any]:
+    """The same function, of NumPy arrays whose last axis is that of the lanes."""
+    found = _read(text, extents, tile, within or {})
+    return lambda out, left, right, alive=None: _evaluate(found, out, left, right, alive)
+
+
+def _evaluate(found: Sum, out: Any, left: Any, right: Any, alive: Any) -> None:
+    """What is summed over one after the other, the elements of the result at once."""
     grid = np.meshgrid(*(np.arange(found.extents[axis]) for axis in found.axes), indexing="ij", sparse=True)
     places = dict(zip(found.axes, grid, strict=True))
     shape = tuple(found.extents[axis] for axis in found.axes)

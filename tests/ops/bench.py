@@ -69,6 +69,8 @@ def _in_python(name: str):
         return SimpleNamespace(njit=lambda *signature, **options: lambda function: function)
     if name.endswith(".lanewise"):
         return SimpleNamespace(function=vars(_in_python("graphgrad.runtime.elementary")).get)
+    if name.endswith(".contraction"):
+        return SimpleNamespace(contraction=importlib.import_module(name).in_python)
     if name.endswith(".vectorised"):
         return _in_python("graphgrad.runtime.elementary")
     importlib.import_module(name)  # and what it imports, while Numba is on
