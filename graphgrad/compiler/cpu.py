@@ -249,6 +249,7 @@ class _Printer:
             f"LANES = {step.lanes}  # samples at once",
             f"MEMORY = ({memory.shared}, {memory.each}, {memory.own})  # numbers: for all, a sample, a thread",
             *([f"WORK = {step.work}  # about so many numbers are computed for each sample"] if step.team else ()),
+            *(["PRODUCTS = True  # of matrices, by the library of SciPy"] if step.products else ()),
             "SECTIONS = {  # where a value begins, how much further for each sample, shape, per sample",
             *rows,
             "}",

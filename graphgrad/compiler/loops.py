@@ -202,4 +202,5 @@ class Step:
     wide: frozenset[str]
     tables: Mapping[str, tuple[float, ...]]
     sums: Sequence[SumOfProducts]
+    products: bool
     work: int

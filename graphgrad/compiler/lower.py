@@ -688,6 +688,7 @@ class _Lowering:
             frozenset(self.wide),
             {name: numbers for (_, numbers), name in self.tables.items()},
             list(self.sums.values()),
+            bool(self.plan.products),
             self._work(),
         )
 

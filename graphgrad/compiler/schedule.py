@@ -153,7 +153,8 @@ def on_lanes(program: Program) -> bool:
     """Whether samples are computed a block at a time: where products that are made of all at once are not most of it."""
     work = {True: 0, False: 0}
     for instruction in program.order:
-        if instruction.inputs and not isinstance(instruction.op, Outer):
+        each = any(operand.type.per_sample for operand in instruction.inputs)
+        if each and not isinstance(instruction.op, Outer):
             formula = formula_of(instruction)
             count = math.prod(axis.extent or 1 for axis in (*formula.axes, *formula.over))
             work[as_product(instruction) is not None] += count

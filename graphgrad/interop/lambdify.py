@@ -55,6 +55,12 @@ class Lambda:
     `f(x)` and `f.value(x)` give the value, `f.value_and_grad(x)` the value and the gradient, `f.grad(x)` the gradient
     and `f.hvp(x, v)` the Hessian times a vector. A function of one vector, or of a tuple of scalars, takes and gives one
     array; a function of several variables takes an array for each, and gives a tuple.
+
+    >>> import sympy as sp, graphgrad as gg
+    >>> a, b = sp.symbols("a b")
+    >>> f = gg.lambdify(a * b**2, [a, b])
+    >>> f(3.0, 2.0), [float(slope) for slope in f.grad(3.0, 2.0)]
+    (12.0, [4.0, 12.0])
     """
 
     def __init__(

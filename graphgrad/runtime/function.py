@@ -22,8 +22,11 @@ from graphgrad.graph.data import Array, bind
 from graphgrad.graph.domain import check, expected
 from graphgrad.ops.batch import BatchSize
 from graphgrad.ops.reference import compute
+from graphgrad.runtime import blas
 from graphgrad.runtime.memory import kept_together, memory_for
 from graphgrad.runtime.team import team
+
+blas.prepare()
 
 TARGETS = ("numpy", "cpu")
 DTYPES = ("float32", "float64")

@@ -12,7 +12,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from graphgrad.compiler.layout import LINE as STEP
-from graphgrad.runtime.team import threads_for
+from graphgrad.runtime import blas
+from graphgrad.runtime.team import num_threads, threads_for
 
 LINE = 64
 """The bytes of a line of the processor's cache."""
@@ -33,6 +34,9 @@ def memory_for(
     """The memory of a compiled step on so many samples, and by how many threads it is made; None for one without a team."""
     shared, each, own = module.MEMORY
     threads = threads_for(module.WORK * samples) if hasattr(module, "WORK") else None
+    if getattr(module, "PRODUCTS", False):
+        blas.limit(num_threads())
+        threads = threads and 1  # the products have threads of their own
     padded = -(-samples // module.LANES) * module.LANES
     count = shared + each * padded + own * (threads or 1)
     try:
