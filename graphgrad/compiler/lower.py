@@ -82,6 +82,11 @@ VECTORISED = frozenset({"exp", "expm1", "log", "log1p", "tanh"})
 """The functions that have a vector form, for long loops and for lanes."""
 WIDE = 8
 """From how many elements in the innermost loop on a function is built of vector instructions, which compile slower."""
+LONG = 64
+"""From how many terms on a sum is made of several that are added up side by side."""
+
+SIDE_BY_SIDE = 8
+
 AFTERWARDS = -2
 """A phase after all others, shared by all samples."""
 _START = {"sum": 0.0, "prod": 1.0, "argmax": 0.0, "max": float("-inf"), "min": float("inf")}
@@ -292,6 +297,8 @@ class _Lowering:
             return [Comment(f"{self.symbols[target]} := {comment}"), Store(target, _names(axes), value[0])]
         if item.formula.reduction is None:
             lines.append(Let(name, value[0]))
+        elif self._is_long(item, over, loops):
+            lines += self._side_by_side(item, axes, over, name)
         else:
             start = literal(_START[item.formula.reduction], self.dtype)[0]
             lines.append(Let(name, start))
@@ -331,6 +338,41 @@ class _Lowering:
                     found[axis] = loop
                     self.whole.add(index)
         return list(found.values())
+
+    def _is_long(self, item: Item, over: tuple[Axis, ...], loops: list[Loop]) -> bool:
+        """Whether a sum is so long that its terms are added up side by side."""
+        plain = item.formula.reduction == "sum" and item.formula.picked is None and not self._lanes_here
+        return plain and bool(over) and (over[-1].extent or 0) >= LONG and all(loop.step == 1 for loop in loops)
+
+    def _side_by_side(self, item: Item, axes: tuple[Axis, ...], over: tuple[Axis, ...], name: str) -> list[Statement]:
+        """A long sum as several, each of every so many terms, which the processor adds up at once.
+
+        They are brought together by halves, so that a sum of S terms rounds about S / 8 times one after the other.
+        """
+        width, last = SIDE_BY_SIDE, over[-1]
+        whole = (last.extent or 0) // width
+        group = Axis(last.name, whole)
+        zero = literal(0.0, self.dtype)[0]
+        own = (*item.formula.axes, *_own(item))
+        sums = [self._own_name(name, str(k)) for k in range(width)]
+
+        def term(index: Index) -> str:
+            where = (*_at((*axes, *over[:-1])), index)
+            return self._body(item.instruction, item.formula, where, own)[0]
+
+        body: list[Statement] = [
+            Combine(total, "sum", term(Index(((group, width),), k))) for k, total in enumerate(sums)
+        ]
+        inner: list[Statement] = [Loop(last.name, whole, body)]
+        if whole * width < (last.extent or 0):
+            rest = Combine(sums[0], "sum", term(Index(((last, 1),))))
+            inner.append(Loop(last.name, last.extent, [rest], start=str(whole * width)))
+        parts = sums
+        while len(parts) > 1:
+            half = len(parts) // 2
+            parts = [f"({a} + {b})" for a, b in zip(parts[:half], parts[half:], strict=True)]
+        loops = [Loop(axis.name, axis.extent) for axis in over[:-1]]
+        return [*(Let(total, zero) for total in sums), *_nested(loops, inner), Let(name, parts[0][1:-1])]
 
     # -- tiles ---------------------------------------------------------------------------------------------------
 
