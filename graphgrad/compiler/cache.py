@@ -155,7 +155,19 @@ def _execute(name: str, file: Path) -> ModuleType:
     except BaseException:
         sys.modules.pop(name, None)
         raise
+    _as_compiled(module)
     return module
+
+
+def _as_compiled(module: ModuleType) -> None:
+    """Where Numba is switched off, NumPy computes, and is as silent as compiled code about what is infinite or NaN."""
+    import numba
+    import numpy
+
+    if numba.config.DISABLE_JIT:
+        for function in ("step", "run", "call"):
+            if hasattr(module, function):
+                setattr(module, function, numpy.errstate(all="ignore")(getattr(module, function)))
 
 
 @contextlib.contextmanager

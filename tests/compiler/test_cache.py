@@ -5,9 +5,12 @@ import subprocess
 import sys
 
 import pytest
+from numba import config
 
 import graphgrad as gg
 from graphgrad.compiler import cache
+
+COMPILES = pytest.mark.skipif(config.DISABLE_JIT, reason="no machine code is kept where Numba is switched off")
 
 PROGRAM = """
 import sys
@@ -38,6 +41,7 @@ def run():
     return subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True).stdout.split()
 
 
+@COMPILES
 def test_a_second_process_takes_what_the_first_compiled(home):
     assert run() == ["0.5", "True"]
     machine_code = {file: file.stat().st_mtime_ns for file in home.rglob("*.nbc")}
@@ -46,6 +50,7 @@ def test_a_second_process_takes_what_the_first_compiled(home):
     assert {file: file.stat().st_mtime_ns for file in home.rglob("*.nbc")} == machine_code
 
 
+@COMPILES
 def test_processes_that_start_together_compile_once(home):
     started = [
         subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -70,6 +75,7 @@ def test_a_folder_that_others_can_write_is_refused(home):
         gg.compile(graph(), "y")(x=1.0)
 
 
+@COMPILES
 @pytest.mark.parametrize("damage", ["step.py", "*.nbc", "*.nbi"])
 def test_a_damaged_entry_is_rebuilt(home, damage):
     def value():

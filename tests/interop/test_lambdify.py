@@ -78,7 +78,7 @@ def test_a_sum_stays_a_sum_and_is_rosenbrocks(count):
     assert value == pytest.approx(scipy.optimize.rosen(point), rel=1e-12)
     np.testing.assert_allclose(gradient, scipy.optimize.rosen_der(point), rtol=1e-11, atol=1e-11)
     np.testing.assert_allclose(f.hvp(point, along), scipy.optimize.rosen_hess_prod(point, along), rtol=1e-11, atol=1e-9)
-    assert len(f.source.splitlines()) < 80
+    assert len(f.source.splitlines()) < 120  # however many variables there are
 
 
 def test_sums_over_two_indices_and_the_index_itself():

@@ -5,9 +5,11 @@ import platform
 import mpmath as mp
 import numpy as np
 import pytest
-from numba import njit
+from numba import config, njit
 
 from graphgrad.runtime import vectorised
+
+pytestmark = pytest.mark.skipif(config.DISABLE_JIT, reason="NumPy's functions stand in where Numba is switched off")
 
 BOUND = {"exp": 1.1, "expm1": 2.0, "log": 1.0, "log1p": 1.5, "tanh": 2.6}
 """The largest error, in units in the last place, that each function may have."""
