@@ -139,15 +139,26 @@ class Function:
         if self.target == "numpy":
             found = interpret(self.program, dict(zip(self.leaves, values, strict=True)), samples, self.dtype)
             return Result(self, values, samples, single, found, None)
-        module = self._module if samples == 1 or not self._on_lanes else self._lanes_module
-        memory, threads = memory_for(module[0], samples, self.dtype, self._too_large)
-        if threads is None:
-            module[0].step(*values, memory)
+        if samples == 1 or not self._on_lanes:
+            module, size = self._alone
+            memory = np.empty(size, self.dtype) if samples == 1 else self._memory(module, samples)[0]
+            module.step(*values, memory)
         else:
+            module = self._lanes_module[0]
+            memory, threads = self._memory(module, samples)
             data = [value for leaf, value in zip(self.leaves, values, strict=True) if leaf.per_sample]
-            parameters = self._together(values)
-            team.run(module[0].step, (*data, *parameters, memory), threads)
-        return Result(self, values, samples, single, None, memory, module[0])
+            team.run(module.step, (*data, *self._together(values), memory), threads or 1)
+        return Result(self, values, samples, single, None, memory, module)
+
+    @cached_property
+    def _alone(self) -> tuple[Any, int]:
+        """The compiled step that goes sample by sample, and how many numbers it needs for one."""
+        module = self._module[0]
+        size = len(self._memory(module, 1)[0])
+        return module, size
+
+    def _memory(self, module: Any, samples: int) -> tuple[Array, int | None]:
+        return memory_for(module, samples, self.dtype, self._too_large)
 
     def _together(self, values: list[Array]) -> list[Array]:
         """The parameters in one array, for a step on lanes; nothing where there are none."""
@@ -298,7 +309,7 @@ def interpret(program: Program, given: Mapping[Node, Array], samples: int, dtype
     return values
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class Result:
     """The values of one call: `r["A"]` of any named node on the way, `r.grad["W0"]` of the gradients.
 
