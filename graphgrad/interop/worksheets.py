@@ -80,7 +80,7 @@ def worksheet(
         f"{told}{f' Shown: sample {sample + 1} of {samples}.' if samples > 1 else ''}",
         _code(graph, of, needed),
     )
-    drawn = picture(graph, values, gradients, of)
+    drawn = picture(graph, values, gradients, of, "auto")
     return Worksheet(graph, of, tuple(equations(of, chosen)), chains, numbers, drawn)
 
 

@@ -18,7 +18,7 @@ from graphgrad.ops.symbolic import where as _where
 
 def _truth(latex: str, unicode: str, name: str) -> Notation:
     return Notation(
-        rf"\mathbb 1\left[{{0}} {latex} {{1}}\right]",
+        rf"\mathbf 1\left[{{0}} {latex} {{1}}\right]",
         f"1[{{0}} {unicode} {{1}}]",
         f"{name}({{*}})",
         operands=(SUM, SUM),
@@ -80,7 +80,7 @@ logical_not = built_in(
     "logical_not",
     lambda a: _where(sp.Eq(a, 0), 1, 0),
     _jumps("logical_not", 1),
-    Notation(r"\mathbb{1}\left[\lnot {0}\right]", "1[¬{0}]", "logical_not({0})"),
+    Notation(r"\mathbf 1\left[\lnot {0}\right]", "1[¬{0}]", "logical_not({0})"),
     doc="""1 where a is 0, else 0; NaN is other than 0. It has no gradient. Source: NumPy's `logical_not`.""",
     example=([0.0, 1.0, 2.0], [1.0, 0.0, 0.0]),
 )

@@ -195,7 +195,7 @@ def _chosen(over: tuple[Axis, ...], others: bool) -> Callable[..., Any]:
 
 def _indicated(latex: str, unicode: str, of_latex: str, of_unicode: str) -> Notation:
     return Notation(
-        rf"{of_latex} \, \mathbb 1\left[i {latex} {{1}}\right]",
+        rf"{of_latex} \, \mathbf 1\left[i {latex} {{1}}\right]",
         f"{of_unicode} · 1[i {unicode} {{1}}]",
         "{0} * (i == {1})",
         PRODUCT,

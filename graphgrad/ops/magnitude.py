@@ -20,7 +20,7 @@ step = built_in(
     "step",
     lambda a: where(a <= 0, 0, where(a > 0, 1, a)),
     lambda y, a: 0,
-    Notation(r"\mathbb{1}\left[{0} > 0\right]", "1[{0} > 0]", "step({0})"),
+    Notation(r"\mathbf 1\left[{0} > 0\right]", "1[{0} > 0]", "step({0})"),
     doc="""The step, elementwise: 1 above 0, 0 at 0 and below, NaN for NaN. Its gradient is 0 everywhere.
     Source: DLMF 1.16, Heaviside's function with the value 0 at 0.""",
     example=([-3.0, 0.0, 2.0], [0.0, 0.0, 1.0]),

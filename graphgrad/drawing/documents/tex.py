@@ -10,7 +10,7 @@ from graphgrad.drawing.documents.document import Block, Code, Document, Figure, 
 _HEAD = r"""\documentclass[a4paper,11pt]{article}
 \usepackage[T1]{fontenc}
 \usepackage[utf8]{inputenc}
-\usepackage{amsmath,amssymb,graphicx,longtable}
+\usepackage{amsmath,amssymb,array,graphicx,longtable}
 \usepackage[margin=22mm]{geometry}
 \setlength{\parindent}{0pt}
 \setlength{\parskip}{5pt}
@@ -18,6 +18,12 @@ _HEAD = r"""\documentclass[a4paper,11pt]{article}
 % A formula that is wider than the line is made smaller, and no page is left in the middle of it.
 \newcommand{\fitted}[2][\linewidth]{\sbox{\formula}{$\displaystyle #2$}%
   \ifdim\wd\formula>#1 \resizebox{#1}{!}{\usebox{\formula}}\else\usebox{\formula}\fi}
+% A formula with a remark: beside it where both have room, else below it.
+\newcommand{\remarked}[2]{\sbox{\formula}{$\displaystyle #1$}%
+  \ifdim\wd\formula>0.68\linewidth \fitted{#1}\par\hfill{\small #2}\par
+  \else\usebox{\formula}\hfill\parbox{0.3\linewidth}{\raggedleft\small #2}\par\fi}
+% Rows of a table keep apart, however high their formulas are.
+\newcommand{\cell}[2]{\raisebox{0pt}[\dimexpr\height+3pt][\dimexpr\depth+3pt]{\fitted[#1]{#2}}}
 """
 
 _SIGNS = {
@@ -73,10 +79,11 @@ def _block(block: Block, stem: str) -> str:
         case Formulas(lines):
             return "".join(map(_line, lines))
         case Table(head, rows):
-            columns = "l" * len(head)
-            share = f"{0.9 / len(head):.2f}\\linewidth"
+            last = f"{0.92 - 0.14 * (len(head) - 1):.2f}\\linewidth"
+            columns = "l" * (len(head) - 1) + f">{{\\raggedright\\arraybackslash}}p{{{last}}}"
+            shares = ["0.2\\linewidth"] * (len(head) - 1) + [last]
             titles = " & ".join(f"\\small {_escaped(title)}" for title in head)
-            body = "".join(" & ".join(_cell(cell, share) for cell in row) + " \\\\[2pt]\n" for row in rows)
+            body = "".join(" & ".join(map(_cell, row, shares)) + " \\\\\n" for row in rows)
             return f"\\begin{{longtable}}{{@{{}}{columns}@{{}}}}\n{titles} \\\\ \\hline\n{body}\\end{{longtable}}\n"
         case Figure(name, caption, _, pdf):
             if pdf is None:
@@ -93,11 +100,11 @@ def _line(line: Formula) -> str:
     """A formula in a line of its own, with its remark at the end of the line."""
     if not line.remark:
         return f"\\fitted{{{line.latex}}}\\par\n"
-    return f"\\fitted[0.68\\linewidth]{{{line.latex}}}\\hfill\\parbox{{0.3\\linewidth}}{{\\raggedleft\\small {_escaped(line.remark)}}}\\par\n"
+    return f"\\remarked{{{line.latex}}}{{{_escaped(line.remark)}}}\n"
 
 
 def _cell(cell: str | Formula, share: str) -> str:
-    return f"\\fitted[{share}]{{{cell.latex}}}" if isinstance(cell, Formula) else _escaped(cell)
+    return f"\\cell{{{share}}}{{{cell.latex}}}" if isinstance(cell, Formula) else f"\\small {_escaped(cell)}"
 
 
 def _escaped(text: str) -> str:
