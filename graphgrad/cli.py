@@ -272,4 +272,4 @@ def _cache(options: argparse.Namespace) -> None:
     if options.action == "clear":
         print(f"{cache.clear()} programs removed from {cache.folder()}")
     else:
-        print(f"{len(cache.entries())} programs, {cache.size():,} bytes in {cache.folder()}")
+        print(f"{len(cache.entries())} programs, {cache.size():,} of {cache.MOST_BYTES:,} bytes in {cache.folder()}")

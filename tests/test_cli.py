@@ -243,7 +243,7 @@ def test_a_file_that_is_not_text(capsys, tmp_path):
 def test_cache_is_shown_and_cleared(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("GRAPHGRAD_CACHE_DIR", str(tmp_path / "kernels"))
     assert main(["cache", "info"]) == 0
-    assert capsys.readouterr().out == f"0 programs, 0 bytes in {tmp_path / 'kernels'}\n"
+    assert capsys.readouterr().out == f"0 programs, 0 of 536,870,912 bytes in {tmp_path / 'kernels'}\n"
     gg.compile(gg.parse("x = input()\ny = exp(x)"), "y")(x=1.0)
     assert main(["cache", "clear"]) == 0
     assert capsys.readouterr().out == f"1 programs removed from {tmp_path / 'kernels'}\n"

@@ -15,6 +15,7 @@ import stat
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +24,12 @@ from types import ModuleType
 from graphgrad.graph import GraphError
 
 VARIABLE = "GRAPHGRAD_CACHE_DIR"
+
+MOST_BYTES = 512 * 2**20
+"""How much the cache holds: beyond it, the programs that were not used for the longest time are removed."""
+
+RECENT = 24 * 3600.0
+"""For how many seconds after its last use a program stays, since another process may be running it."""
 _loading = threading.Lock()
 
 
@@ -109,6 +116,7 @@ def load(key: str, source: Callable[[], str]) -> tuple[ModuleType, str]:
         with _locked(home / "lock"):
             text = _read(file)
             if text is None:
+                bound()
                 text = source()
                 text += f"# {_digest(text)}\n"
                 _write(file, text)
@@ -195,6 +203,21 @@ def entries() -> list[Path]:
 def size() -> int:
     """The bytes that the cache takes."""
     return sum(file.stat().st_size for entry in entries() for file in entry.rglob("*") if file.is_file())
+
+
+def bound(most: int = MOST_BYTES) -> int:
+    """Remove the programs longest unused until the cache holds at most so many bytes; returns how many were removed.
+
+    Programs that were used within the last day stay, whatever they take.
+    """
+    sizes = {entry: sum(file.stat().st_size for file in entry.rglob("*") if file.is_file()) for entry in entries()}
+    total, removed = sum(sizes.values()), 0
+    for entry, size in sizes.items():  # the longest unused first
+        if total <= most or time.time() - entry.stat().st_mtime < RECENT:
+            break
+        shutil.rmtree(entry, ignore_errors=True)
+        total, removed = total - size, removed + 1
+    return removed
 
 
 def clear() -> int:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 from numba import config
@@ -48,6 +49,21 @@ def test_a_second_process_takes_what_the_first_compiled(home):
     assert machine_code
     assert run() == ["0.5", "False"], "with a warm cache no formula is looked at again"
     assert {file: file.stat().st_mtime_ns for file in home.rglob("*.nbc")} == machine_code
+
+
+def test_what_was_unused_for_long_makes_room(home):
+    for k, age in enumerate((5, 3, 0)):
+        entry = home / f"program{k}"
+        entry.mkdir(parents=True, mode=0o700)
+        (entry / "lock").touch()
+        (entry / "step.nbc").write_bytes(bytes(1000))
+        when = time.time() - age * 24 * 3600
+        os.utime(entry, (when, when))
+    home.chmod(0o700)
+    assert cache.bound(most=2500) == 1
+    assert [entry.name for entry in cache.entries()] == ["program1", "program2"]
+    assert cache.bound(most=0) == 1, "what was used within a day may be running"
+    assert [entry.name for entry in cache.entries()] == ["program2"]
 
 
 @COMPILES
