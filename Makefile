@@ -34,8 +34,8 @@ types: .venv/graphgrad.done
 layers: .venv/graphgrad.done
 	$(BIN)/lint-imports
 
-bench: .venv-bench/done  ## time a training step, beside the peers of the extra `bench`
-	.venv-bench/bin/python benchmarks/lecture.py
+bench: .venv-bench/done  ## time training steps beside the peers of the extra `bench`; ONLY=lenet for one, QUICK=1 for less
+	.venv-bench/bin/python benchmarks/run.py
 
 oracle: .venv-bench/done  ## compare every shared operation with PyTorch, over its options
 	.venv-bench/bin/python -m pytest tests/ops/test_pytorch.py

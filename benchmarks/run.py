@@ -1,0 +1,154 @@
+"""Times one training step of each workload in graphgrad and its peers, interleaved, after their losses were compared.
+
+    python run.py                 all workloads, one and two threads
+    ONLY=lenet python run.py      one of them
+    QUICK=1 python run.py         fewer rounds
+
+Every contender runs in a process of its own, with its threads set before it is imported, and they take turns. The table
+shows the median of the rounds, its ratio to the best peer with the smallest and the largest of the rounds, and what is
+asked of that ratio; benchmarks/results.json holds all of it. A peer that is not installed is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from contenders import CONTENDERS
+from workloads import WORKLOADS, Workload, made
+
+HERE = Path(__file__).parent
+ROUNDS = 3 if os.environ.get("QUICK") else 9
+SECONDS = 0.3
+TOLERANCE = 2e-3
+
+
+class Runner:
+    """A contender's process; None of it where it could not start."""
+
+    def __init__(self, contender: str, workload: str, threads: int, cache: str) -> None:
+        self.contender = contender
+        environment = {**os.environ, "GRAPHGRAD_CACHE_DIR": cache, **_threads(threads)}
+        environment = {name: value for name, value in environment.items() if not name.startswith("OPENBLAS_")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", str(HERE / "worker.py"), contender, workload, str(threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        self.began = self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            _, errors = self.process.communicate()
+            raise ChildProcessError((errors.strip().splitlines() or ["no answer"])[-1])
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def slice(self) -> dict[str, Any]:
+        """One turn."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{SECONDS}\n")
+        self.process.stdin.flush()
+        return self._answer()
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+def _threads(count: int) -> dict[str, str]:
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+    single = {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"} if count == 1 else {}
+    return {**dict.fromkeys(names, str(count)), "JAX_PLATFORMS": "cpu", **single}
+
+
+def measured(name: str, load: Workload, threads: int, cache: str) -> list[dict[str, Any]]:
+    """The rows of one workload at one number of threads."""
+    runners, rows = [], []
+    for contender in CONTENDERS:
+        if contender != "graphgrad" and contender not in load.peers:
+            continue
+        try:
+            runners.append(Runner(contender, name, threads, cache))
+        except ChildProcessError as error:
+            print(f"  {contender}: left out, {error}")
+    ours = next(runner for runner in runners if runner.contender == "graphgrad")
+    for runner in runners:
+        pairs = zip(ours.began["losses"], runner.began["losses"], strict=True)
+        if any(abs(a - b) > TOLERANCE * max(1.0, abs(a)) for a, b in pairs):
+            raise AssertionError(f"{runner.contender}: {runner.began['losses']} for {ours.began['losses']}")
+    rounds = [{runner.contender: runner.slice() for runner in runners} for _ in range(ROUNDS)]
+    peers = [runner.contender for runner in runners if runner is not ours]
+    for runner in runners:
+        times = [turn[runner.contender]["median"] for turn in rounds]
+        ratios = [
+            turn[runner.contender]["median"] / min(turn[peer]["median"] for peer in peers) for turn in rounds if peers
+        ]
+        rows.append(
+            {
+                "workload": name,
+                "title": load.name,
+                "threads": threads,
+                "contender": runner.contender,
+                "median": statistics.median(times),
+                "ratio": statistics.median(ratios) if ratios else None,
+                "spread": [min(ratios), max(ratios)] if ratios else None,
+                "asked": load.asked.get(threads) if runner is ours else None,
+                "first": runner.began["first"],
+                "memory": max(turn[runner.contender]["memory"] for turn in rounds),
+                "losses": runner.began["losses"],
+            }
+        )
+        runner.close()
+    return rows
+
+
+def shown(seconds: float) -> str:
+    return f"{seconds * 1e6:10.3f} µs" if seconds < 1e-3 else f"{seconds * 1e3:10.3f} ms"
+
+
+def main() -> None:
+    chosen = [name for name in WORKLOADS if name in os.environ.get("ONLY", ",".join(WORKLOADS)).split(",")]
+    results = []
+    with tempfile.TemporaryDirectory() as cache:
+        for name in chosen:
+            load = made(name)
+            for threads in load.asked:
+                print(f"\n{load.name}, {threads} thread{'s' * (threads > 1)}, one step")
+                rows = measured(name, load, threads, cache)
+                warm = Runner("graphgrad", name, threads, cache)
+                warm.close()
+                for row in rows:
+                    if row["contender"] == "graphgrad":
+                        row["first, cached"] = warm.began["first"]
+                    ratio = (
+                        f"{row['ratio']:7.3f} ({row['spread'][0]:.3f} to {row['spread'][1]:.3f})"
+                        if row["ratio"]
+                        else ""
+                    )
+                    asked = f"  asked {row['asked']}" if row["asked"] else ""
+                    cached = f", cached {row['first, cached']:.2f} s" if "first, cached" in row else ""
+                    print(
+                        f"  {row['contender']:10} {shown(row['median'])} {ratio}{asked}"
+                        f"   first step {row['first']:.2f} s{cached}, {row['memory']:.0f} MiB"
+                    )
+                results += rows
+    machine = {"processor": platform.processor() or platform.machine(), "python": platform.python_version()}
+    (HERE / "results.json").write_text(json.dumps({"machine": machine, "rows": results}, indent=1), "utf-8")
+    print(f"\nwritten: {HERE.name}/results.json")
+
+
+if __name__ == "__main__":
+    main()

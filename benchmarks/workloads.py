@@ -1,0 +1,85 @@
+"""What is timed: data and first weights of each workload, the same numbers for every contender."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+RATE = np.float32(0.01)
+PENALTY = np.float32(1e-4)
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One row of the table: its arrays by name, how it is called, and the most that is asked of its ratio to the peers."""
+
+    name: str
+    arrays: dict[str, np.ndarray]
+    weights: dict[str, np.ndarray]
+    asked: dict[int, float]
+    loop: int = 0  # steps in one call, inside of compiled code; 0 where each is called from Python
+    peers: tuple[str, ...] = ("torch", "jax", "pytensor")
+
+
+def lecture(samples: int, loop: int = 0) -> Workload:
+    random = np.random.default_rng(0)
+    arrays = {"x": random.normal(size=(samples, 2)), "t": (random.random(samples) < 0.5).astype(float)}
+    weights = {"W0": random.normal(size=(3, 2)), "W1": random.normal(size=(3, 3)), "w": random.normal(size=3)}
+    asked = (1.0 if samples == 1 else 0.15) if loop else 0.15
+    name = f"lecture's network, {samples} sample{'s' * (samples > 1)}{', compiled loop' if loop else ''}"
+    peers = ("jax",) if loop else ("torch", "jax", "pytensor")
+    return Workload(name, arrays, weights, {1: asked}, loop, peers)
+
+
+def mlp() -> Workload:
+    random = np.random.default_rng(1)
+    arrays = {"x": random.normal(size=(256, 784)), "t": random.integers(0, 10, 256)}
+    weights: dict[str, Any] = {}
+    for k, (before, after) in enumerate(((784, 512), (512, 512), (512, 10)), 1):
+        weights[f"W{k}"] = random.normal(size=(after, before)) * np.sqrt(2 / before)
+        weights[f"b{k}"] = np.zeros(after)
+    return Workload("MLP 784-512-512-10, batch 256", arrays, weights, {1: 1.0, 2: 1.0})
+
+
+def _filters(random: np.random.Generator, after: int, before: int, side: int) -> np.ndarray:
+    return random.normal(size=(after, before, side, side)) * np.sqrt(2 / (before * side * side))
+
+
+def lenet() -> Workload:
+    random = np.random.default_rng(2)
+    arrays = {"x": random.normal(size=(128, 1, 28, 28)), "t": random.integers(0, 10, 128)}
+    weights = {"K1": _filters(random, 8, 1, 5), "b1": np.zeros(8), "K2": _filters(random, 16, 8, 5), "b2": np.zeros(16)}
+    weights |= {"W": random.normal(size=(10, 256)) * 0.06, "b": np.zeros(10)}
+    return Workload("LeNet, batch 128", arrays, weights, {1: 0.3, 2: 0.25}, peers=("torch", "jax"))
+
+
+def cnn() -> Workload:
+    random = np.random.default_rng(3)
+    arrays = {"x": random.normal(size=(64, 3, 32, 32)), "t": random.integers(0, 10, 64)}
+    weights = {}
+    for k, (before, after) in enumerate(((3, 32), (32, 64), (64, 64)), 1):
+        weights[f"K{k}"], weights[f"b{k}"] = _filters(random, after, before, 3), np.zeros(after)
+    weights |= {"W": random.normal(size=(10, 1024)) * 0.03, "b": np.zeros(10)}
+    return Workload("CNN 32x32x3, batch 64", arrays, weights, {1: 0.5, 2: 0.5}, peers=("torch", "jax"))
+
+
+WORKLOADS: dict[str, Callable[[], Workload]] = {
+    "lecture1": lambda: lecture(1),
+    "lecture32": lambda: lecture(32),
+    "loop1": lambda: lecture(1, loop=2000),
+    "loop32": lambda: lecture(32, loop=2000),
+    "mlp": mlp,
+    "lenet": lenet,
+    "cnn": cnn,
+}
+
+
+def made(name: str) -> Workload:
+    """A workload by name, its numbers in float32."""
+    found = WORKLOADS[name]()
+    for arrays in (found.arrays, found.weights):
+        arrays.update({key: np.ascontiguousarray(array, np.float32) for key, array in arrays.items()})
+    return found
