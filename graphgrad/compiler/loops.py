@@ -54,11 +54,13 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A product of matrices over all samples at once: `out = left @ right`."""
+    """A product of matrices over all samples at once: `out = left @ right`, or `keep * out + scale * left @ right`."""
 
     out: str
     left: str
     right: str
+    scale: str = ""
+    keep: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,8 @@ RESERVED = frozenset(
         "below",
         "sum_of_lanes",
         "function",
+        "kernel",
+        "product",
     }
 )
 IMPORTED = frozenset({*FUNCTIONS.values(), "sqrt", "copysign", "inf", "nan"})
@@ -89,6 +91,7 @@ SIDE_BY_SIDE = 8
 
 AFTERWARDS = -2
 """A phase after all others, shared by all samples."""
+_ROLES = {"scale": "what the gradient is multiplied by", "keep": "what is kept of the weights"}
 _START = {"sum": 0.0, "prod": 1.0, "argmax": 0.0, "max": float("-inf"), "min": float("inf")}
 
 
@@ -191,10 +194,15 @@ class _Lowering:
         self.leaf_names = {leaf: names.unique(leaf.op.name) for leaf in leaves}
         self.given = {leaf: names.unique(f"{leaf.op.name}_data") for leaf in self.in_lanes}
         self.array_names: dict[Instruction, str] = {}
+        descents = [factors for factors in plan.products.values() if factors.scale is not None]
+        roles: dict[Instruction | None, str] = {factors.keep: "keep" for factors in descents}
+        roles |= {factors.scale: "scale" for factors in descents}
+        self.roles = roles
         for instruction in plan.items:
             node = program.names.get(instruction)
             label = node.name if node is not None else None
-            self.array_names[instruction] = names.unique(label.ident if label else instruction.op.name)
+            stem = label.ident if label else roles.get(instruction, instruction.op.name)
+            self.array_names[instruction] = names.unique(stem)
         self.locals_taken = names
         self.symbols = {self.leaf_names[leaf]: leaf.name.text for leaf in leaves if leaf.name is not None}
         self.updated = {update.value: self.leaf_names[update.target] for update in program.updates}
@@ -502,17 +510,16 @@ class _Lowering:
 
     def _product(self, item: Item) -> list[Statement]:
         """A product of matrices over all samples."""
-        factors = self.plan.products[item.instruction]
+        factors, instruction = self.plan.products[item.instruction], item.instruction
         left, right = self._array(factors.left), self._array(factors.right)
-        self.needed.add(item.instruction)
-        return [
-            Comment(self._comment(item.instruction)),
-            Product(
-                self.array_names[item.instruction],
-                f"{left}.T" if factors.left_transposed else left,
-                f"{right}.T" if factors.right_transposed else right,
-            ),
-        ]
+        left, right = left + ".T" * factors.left_transposed, right + ".T" * factors.right_transposed
+        comment = self._comment(instruction)
+        if factors.scale is None or factors.keep is None:
+            self.needed.add(instruction)
+            return [Comment(comment), Product(self.array_names[instruction], left, right)]
+        target = self.updated[instruction]
+        numbers = (self._value(number, ())[0] for number in (factors.scale, factors.keep))
+        return [Comment(f"{self.symbols[target]} := {comment}"), Product(target, left, right, *numbers)]
 
     def _array(self, instruction: Instruction) -> str:
         if instruction.leaf is not None:
@@ -522,7 +529,7 @@ class _Lowering:
 
     def _comment(self, instruction: Instruction) -> str:
         node = self.program.names.get(instruction)
-        line = node.text() if node is not None else instruction.op.name
+        line = node.text() if node is not None else _ROLES.get(self.roles.get(instruction, ""), instruction.op.name)
         rule = self.program.notes.get(instruction)
         return f"{line}   [{rule}]" if rule else line
 

@@ -12,17 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from graphgrad.compiler.products import Factors, as_product
 from graphgrad.compiler.program import Instruction, Program, Update
 from graphgrad.compiler.tiling import is_tiled
 from graphgrad.graph import Axis, Formula, Index, Operation, Type
 from graphgrad.ops.batch import SAMPLES, BatchReduce
-from graphgrad.ops.linear import MatMul, Outer, Transpose
+from graphgrad.ops.linear import Outer, Transpose
 
 LONGEST_TEXT = 6
 """How many unnamed operations one line of source may hold."""
-
-LARGE = 2048
-"""From how many elements of the weights on a product is made for all samples at once."""
 
 Where = tuple[Index, ...]
 
@@ -40,16 +38,6 @@ class Item:
     def over_samples(self) -> bool:
         """Whether it sums over the samples, inside of the loop over them."""
         return SAMPLES in self.formula.over and self.phase % 2 == 1
-
-
-@dataclass(frozen=True, slots=True)
-class Factors:
-    """The two matrices of a product over all samples: operands as they lie, and whether each is taken transposed."""
-
-    left: Instruction
-    left_transposed: bool
-    right: Instruction
-    right_transposed: bool
 
 
 @dataclass(eq=False, slots=True)
@@ -130,25 +118,6 @@ def substitute(read: Where, axes: tuple[Axis, ...], where: Where) -> Where:
     return tuple(index.placed(places) for index in read)
 
 
-def as_product(instruction: Instruction) -> Factors | None:
-    """A layer's product, its transpose, or its weights' gradient, where it is large: one matrix product over the batch."""
-    op, inputs = instruction.op, instruction.inputs
-    if isinstance(op, BatchReduce) and isinstance(inputs[0].op, Outer):
-        left, right = inputs[0].inputs
-        large = left.type.size * right.type.size >= LARGE and left.type.per_sample and right.type.per_sample
-        return Factors(left, True, right, False) if large else None
-    if not isinstance(op, MatMul) or inputs[0].type.size * inputs[1].type.size < LARGE:
-        return None
-    (a, b), ranks = inputs, (inputs[0].type.rank, inputs[1].type.rank)
-    if ranks == (2, 1) and b.type.per_sample and not a.type.per_sample:
-        matrix, transposed = _untransposed(a)
-        return Factors(b, False, matrix, not transposed)
-    if ranks == (1, 2) and a.type.per_sample and not b.type.per_sample:
-        matrix, transposed = _untransposed(b)
-        return Factors(a, False, matrix, transposed)
-    return None
-
-
 def on_lanes(program: Program) -> bool:
     """Whether samples are computed a block at a time: where products that are made of all at once are not most of it."""
     work = {True: 0, False: 0}
@@ -159,10 +128,6 @@ def on_lanes(program: Program) -> bool:
             count = math.prod(axis.extent or 1 for axis in (*formula.axes, *formula.over))
             work[as_product(instruction) is not None] += count
     return work[False] > work[True]
-
-
-def _untransposed(matrix: Instruction) -> tuple[Instruction, bool]:
-    return (matrix.inputs[0], True) if isinstance(matrix.op, Transpose) else (matrix, False)
 
 
 def schedule(program: Program, kept: frozenset[Instruction], lanes: bool = False) -> Schedule:

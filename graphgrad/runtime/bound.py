@@ -12,6 +12,7 @@ from graphgrad.calculus.evaluation import states
 from graphgrad.calculus.gradient import sweep
 from graphgrad.compiler import cache
 from graphgrad.compiler.cpu import print_step
+from graphgrad.compiler.descent import with_descents
 from graphgrad.compiler.lower import lower
 from graphgrad.compiler.program import program
 from graphgrad.compiler.rewrites import rewrite
@@ -180,7 +181,7 @@ class BoundStep:
     def _generate(self, several: bool, lanes: bool) -> str:
         returns = self._program.values[self.objective]
         step = lower(
-            self._program,
+            self._program if lanes else with_descents(self._program),
             self._leaves,
             self._title,
             self.dtype.name,

@@ -67,6 +67,8 @@ def _in_python(name: str):
     """A module of the runtime as it is where Numba is switched off."""
     if name == "numba":
         return SimpleNamespace(njit=lambda *signature, **options: lambda function: function)
+    if name.endswith(".kernel"):
+        return SimpleNamespace(kernel=lambda signature: lambda function: function)
     if name.endswith(".lanewise"):
         return SimpleNamespace(function=vars(_in_python("graphgrad.runtime.elementary")).get)
     if name.endswith(".contraction"):

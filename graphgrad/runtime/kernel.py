@@ -1,0 +1,57 @@
+"""A generated step as one compiled function: its text is translated in a single walk, not by Numba's own passes.
+
+Numba reads a function of a thousand lines in seconds, most of them spent on what generated text never needs. A step is
+plain: numbers, arrays, loops over ranges. So its text goes to LLVM directly (see `translation`), as the body of a small
+function that Numba compiles, keeps in its cache and calls like any other. `@njit` on the same text gives the same numbers.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from numba import config, njit, types
+from numba.core import sigutils
+from numba.extending import intrinsic
+
+from graphgrad.runtime.translation import translate
+
+OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+
+
+def kernel(signature: str) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a step for this signature; where Numba is to check every index, or not to compile, it has the text itself."""
+
+    def decorate(step: Callable[..., Any]) -> Any:
+        if config.BOUNDSCHECK or config.DISABLE_JIT:
+            return njit(signature, cache=True, **OPTIONS)(step)
+        return njit(signature, cache=True, **OPTIONS)(_small(step, signature))
+
+    return decorate
+
+
+def _small(step: Callable[..., Any], signature: str) -> Callable[..., Any]:
+    """The function that Numba sees: in the file of the step and at its line, where the cache looks for it."""
+    code = step.__code__
+    names = code.co_varnames[: code.co_argcount]
+    arguments, result = sigutils.normalize_signature(signature)
+
+    def generate(context: Any, builder: Any, found: Any, values: Any) -> Any:
+        (definition,) = ast.parse(inspect.getsource(step)).body
+        assert isinstance(definition, ast.FunctionDef)
+        return translate(definition, step.__globals__, context, builder, found, values)
+
+    def typed(typing_context: Any, *given: Any) -> Any:
+        return (result or types.none)(*arguments), generate
+
+    listed = ", ".join(names)
+    space = {**step.__globals__, "_typed": typed}
+    exec(f"def body(typing_context, {listed}): return _typed(typing_context, {listed})", space)  # noqa: S102 - names that the printer made
+    space["body"] = intrinsic(space["body"])
+    tree = ast.parse(f"def {step.__name__}({listed}): return body({listed})")
+    exec(compile(ast.increment_lineno(tree, code.co_firstlineno - 1), code.co_filename, "exec"), space)  # noqa: S102
+    small: Callable[..., Any] = space[step.__name__]
+    small.__doc__ = step.__doc__
+    return small

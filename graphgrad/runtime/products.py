@@ -1,0 +1,75 @@
+"""Products of matrices over all samples, by the BLAS library that SciPy brings.
+
+`product(out, left, right)` is out = left right, and `product(out, left, right, scale, keep)` adds to what was there:
+out = keep · out + scale · left right. Matrices are in row order or transposed; no array is made.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import config, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+WHOLE, LETTER, ANY = ir.IntType(64), ir.IntType(8), ir.IntType(8).as_pointer()
+_KINDS = {types.float32: "s", types.float64: "d"}
+
+
+def _product(typing_context: Any, out: Any, left: Any, right: Any, scale: Any = None, keep: Any = None) -> Any:
+    kind = _KINDS.get(out.dtype)
+    if kind is None or any(one.dtype != out.dtype or one.ndim != 2 or one.layout not in "CF" for one in (left, right)):
+        return None
+    from numba.np.linalg import ensure_blas
+
+    ensure_blas()
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        arrays = [
+            context.make_array(one)(context, builder, value)
+            for one, value in zip(signature.args[:3], arguments[:3], strict=True)
+        ]
+        shapes = [cgutils.unpack_tuple(builder, array.shape, 2) for array in arrays]
+        number = context.get_value_type(out.dtype)
+        numbers = arguments[3:] or (ir.Constant(number, 1.0), ir.Constant(number, 0.0))
+        one, zero = (builder.bitcast(cgutils.alloca_once_value(builder, value), ANY) for value in numbers)
+        # In the library's order of columns the rows of `out` are columns: outᵀ = rightᵀ leftᵀ.
+        (rows, columns), inner = shapes[0], shapes[1][1]
+        (_, left_type, right_type), (c, b, a) = signature.args[:3], arrays
+
+        def letter(text: str) -> Any:
+            return ir.Constant(LETTER, ord(text))
+
+        def operand(kind: Any, shape: Any, array: Any) -> tuple[Any, Any, Any]:
+            in_rows = kind.layout == "C"
+            return letter("n" if in_rows else "t"), builder.bitcast(array.data, ANY), shape[1] if in_rows else shape[0]
+
+        trans_a, data_a, step_a = operand(right_type, shapes[2], a)
+        trans_b, data_b, step_b = operand(left_type, shapes[1], b)
+        called = ir.FunctionType(
+            ir.IntType(32),
+            [LETTER, LETTER, LETTER, WHOLE, WHOLE, WHOLE, ANY, ANY, WHOLE, ANY, WHOLE, ANY, ANY, WHOLE],
+        )
+        gemm = cgutils.get_or_insert_function(builder.module, called, "numba_xxgemm")
+        sizes = columns, rows, inner
+        target = builder.bitcast(c.data, ANY)
+        builder.call(
+            gemm,
+            (letter(kind), trans_a, trans_b, *sizes, one, data_a, step_a, data_b, step_b, zero, target, columns),
+        )
+        return context.get_dummy_value()
+
+    numbers = () if scale is None else (out.dtype, out.dtype)
+    return types.none(out, left, right, *numbers), generate
+
+
+def _product_in_python(out: Any, left: Any, right: Any, scale: Any = 1.0, keep: Any = 0.0) -> None:
+    if keep == 0.0:
+        np.dot(left, right, out)
+    else:
+        out[...] = keep * out + scale * (left @ right)
+
+
+product = _product_in_python if config.DISABLE_JIT else intrinsic(_product)
