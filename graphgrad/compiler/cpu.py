@@ -59,7 +59,7 @@ class _Printer:
             *(["from graphgrad.runtime.lanes import (", *_LANES_IMPORTS, ")"] if step.lanes > 1 else ()),
             *(["from graphgrad.runtime.lanewise import function"] if self._lanewise() else ()),
             "from graphgrad.runtime.memory import array_at",
-            *(["from graphgrad.runtime.products import product"] if step.products else ()),
+            *(["from graphgrad.runtime.products import add_product, product"] if step.products else ()),
             *(["from graphgrad.runtime.team import meet"] if step.team else ()),
             *self._imports("vectorised", step.wide),
             "",
@@ -383,7 +383,8 @@ class _Printer:
                 case Tiled(function, out, left, right, adds):
                     self._emit(depth, f"{function}({out}, {left}, {right}{', alive' if adds else ''})")
                 case Product(out, left, right, scale, keep):
-                    self._emit(depth, f"product({', '.join(filter(None, (out, left, right, scale, keep)))})")
+                    numbers = f", {scale}, {keep}" if scale else ""
+                    self._emit(depth, f"{'add_' * bool(scale)}product({out}, {left}, {right}{numbers})")
                 case Loop(axis, extent, body, start, stop, stride):
                     last = stop or str(extent)
                     first = f"{start}, " if start != "0" or stride > 1 else ""

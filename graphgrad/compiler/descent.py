@@ -38,9 +38,7 @@ def with_descents(program: Program) -> Program:
 class _Split:
     """Takes a new value apart: a · product + b · old value."""
 
-    def __init__(
-        self, update: Update, users: dict[Instruction, int], kept: set[Instruction], builder: Builder
-    ) -> None:
+    def __init__(self, update: Update, users: dict[Instruction, int], kept: set[Instruction], builder: Builder) -> None:
         self.update, self.users, self.kept, self.make = update, users, kept, builder
         self.product: Instruction | None = None
         self.weights: Instruction | None = None

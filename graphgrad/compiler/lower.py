@@ -77,10 +77,11 @@ RESERVED = frozenset(
         "function",
         "kernel",
         "product",
+        "add_product",
     }
 )
 IMPORTED = frozenset({*FUNCTIONS.values(), "sqrt", "copysign", "inf", "nan"})
-VECTORISED = frozenset({"exp", "expm1", "log", "log1p", "tanh"})
+VECTORISED = frozenset({"exp", "expm1", "log", "log1p", "tanh", "sin", "cos", "erf"})
 """The functions that have a vector form, for long loops and for lanes."""
 WIDE = 8
 """From how many elements in the innermost loop on a function is built of vector instructions, which compile slower."""

@@ -34,11 +34,12 @@ class Descent(Operation):
 
     name = "descent"
 
-    def infer(self, weights: Type, *others: Type) -> Type:
-        return weights
+    def infer(self, *types: Type) -> Type:
+        return types[0]
 
-    def formula(self, weights: Type, left: Type, right: Type, *numbers: Type) -> Formula:
+    def formula(self, *types: Type) -> Formula:
         """Where it reads; its code is that of the product."""
+        _, left, right, *numbers = types
         outer = Outer().formula(left, right)
         own = tuple(index for (index,) in outer.reads)
         return replace(outer, reads=(own, *outer.reads, *(() for _ in numbers)), over=(SAMPLES,), reduction="sum")

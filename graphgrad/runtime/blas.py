@@ -6,9 +6,12 @@ AVX-512, it is told so, before SciPy loads it and never over the user's own sett
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 import sys
 from functools import lru_cache
+from importlib.machinery import ModuleSpec, PathFinder
 from typing import Any
 
 VARIABLE = "OPENBLAS_CORETYPE"
@@ -16,14 +19,29 @@ NEEDED = ("avx512f", "avx512bw", "avx512dq", "avx512vl")
 
 
 def prepare() -> None:
-    """Name the processor to OpenBLAS where it would not know it."""
-    if VARIABLE in os.environ or "scipy.linalg" in sys.modules:
+    """Name the processor to OpenBLAS where it would not know it, and leave its loading to the first product."""
+    if "scipy.linalg" in sys.modules:
+        return
+    _put_off()
+    if VARIABLE in os.environ:
         return
     import llvmlite.binding
 
     features = llvmlite.binding.get_host_cpu_features()
     if llvmlite.binding.get_host_cpu_name().startswith("znver") and all(features.get(one) for one in NEEDED):
         os.environ[VARIABLE] = "SkylakeX"
+
+
+def _put_off() -> None:
+    """Numba finds out whether SciPy has a BLAS library by loading all of `scipy.linalg`, a third of a short program's
+    start. SciPy is there, as a dependency of this package; Numba looks again where it compiles a product."""
+    from numba.np import linalg
+
+    look, linalg.ensure_blas = linalg.ensure_blas, lambda: None
+    try:
+        import numba.np.arraymath  # noqa: F401 - the one that looks
+    finally:
+        linalg.ensure_blas = look
 
 
 def limit(threads: int) -> None:
@@ -35,8 +53,25 @@ def limit(threads: int) -> None:
 
 @lru_cache(maxsize=1)
 def _libraries() -> tuple[Any, ...]:
-    import scipy.linalg.cython_blas  # noqa: F401 - loads the library
+    _load()
     from threadpoolctl import ThreadpoolController
 
     found = ThreadpoolController().select(user_api="blas").lib_controllers
     return tuple(library for library in found if "scipy" in os.path.basename(os.path.dirname(library.filepath)))
+
+
+def _load() -> None:
+    """Load SciPy's compiled products alone: all of `scipy.linalg` takes eight times as long."""
+    name = "scipy.linalg.cython_blas"
+    if name in sys.modules or (spec := _found(name)) is None or spec.loader is None:
+        importlib.import_module(name)
+        return
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+
+def _found(name: str) -> ModuleSpec | None:
+    import scipy
+
+    folder = os.path.join(os.path.dirname(scipy.__file__), "linalg")
+    return PathFinder.find_spec(name, [folder])

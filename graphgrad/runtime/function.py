@@ -23,7 +23,7 @@ from graphgrad.graph.domain import check, expected
 from graphgrad.ops.batch import BatchSize
 from graphgrad.ops.reference import compute
 from graphgrad.runtime import blas
-from graphgrad.runtime.memory import kept_together, memory_for
+from graphgrad.runtime.memory import Reused, kept_together, memory_for
 from graphgrad.runtime.team import team
 
 blas.prepare()
@@ -42,6 +42,7 @@ def compile(
     target: str = "cpu",
     dtype: str = "float64",
     rewrites: tuple[str, ...] = PHASES,
+    keep: bool = True,
 ) -> Function:
     """The function that computes the outputs and the gradients of the first output.
 
@@ -52,6 +53,7 @@ def compile(
              "numpy": the reference, one operation after the other.
     dtype    "float64" or "float32".
     rewrites the phases of rewriting; () computes every formula as it is written.
+    keep     whether the values on the way are kept for the result; without them, large batches take less memory.
 
     Raises GraphError for a name, a target or a dtype that does not exist, GradientError for a gradient that does not.
 
@@ -72,7 +74,7 @@ def compile(
     if not asked:
         raise GraphError(f"compile: name at least one output of {graph.title or 'the graph'!r}")
     gradients = {node: per_sample_gradient(asked[0], node) for node in wanted}
-    return Function(graph, asked, gradients, target, np.dtype(dtype).name, tuple(rewrites))
+    return Function(graph, asked, gradients, target, np.dtype(dtype).name, tuple(rewrites), keep)
 
 
 def _nodes(graph: Graph, asked: Asked) -> tuple[Node, ...]:
@@ -101,12 +103,13 @@ class Function:
         target: str,
         dtype: str,
         rewrites: tuple[str, ...],
+        keep: bool = True,
     ) -> None:
         self.graph, self.outputs, self.gradients = graph, outputs, dict(gradients)
         self.target, self.dtype, self.rewrites = target, np.dtype(dtype), rewrites
         needed = ancestors(*outputs, *gradients.values())
         on_the_way = set(needed)
-        named = [node for node in graph.nodes if node in on_the_way and node.name is not None]
+        named = [node for node in graph.nodes if keep and node in on_the_way and node.name is not None]
         self.leaves = tuple(node for node in graph.nodes if node in on_the_way and node.kind in ("input", "parameter"))
         self.program: Program = rewrite(program([*outputs, *gradients.values(), *named]), rewrites)
         if target != "numpy":
@@ -119,6 +122,7 @@ class Function:
             (leaf.op.name, leaf.shape, len(leaf.shape), leaf.per_sample, leaf in unit) for leaf in self.leaves
         ]
         self._bits, self._one = _bits_of_one(self.dtype)
+        self._reused, self.keep = Reused(), keep
 
     @property
     def inputs(self) -> tuple[Node, ...]:
@@ -158,7 +162,7 @@ class Function:
         return module, size
 
     def _memory(self, module: Any, samples: int) -> tuple[Array, int | None]:
-        return memory_for(module, samples, self.dtype, self._too_large)
+        return memory_for(module, samples, self.dtype, self._too_large, self._reused)
 
     def _together(self, values: list[Array]) -> list[Array]:
         """The parameters in one array, for a step on lanes; nothing where there are none."""
@@ -340,6 +344,8 @@ class Result:
         if node not in self.function.program.values:
             raise NamingError(
                 f"{node.text()} is not on the way to {_listed(self.function.outputs)}: add it to the outputs"
+                if self.function.keep
+                else f"{node.text()} was not kept: add it to the outputs, or compile with keep=True"
             )
         return self._value(node)
 

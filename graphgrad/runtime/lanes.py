@@ -299,19 +299,33 @@ def _load_lanes(typing_context: Any, given: Any, start: Any, into: Any) -> Any:
         first = context.cast(builder, args[1], sig.args[1], types.intp)
         last = builder.sub(builder.sub(extents[0], first), ir.Constant(whole, 1))
         vector = context.get_value_type(lanes)
-        rows = []
-        for k in range(lanes.count):
-            number = ir.Constant(whole, k)
-            within = builder.icmp_signed("<", number, last)
-            row = builder.mul(builder.add(first, builder.select(within, number, last)), each)
-            rows.append(builder.gep(source.data, [row]))
         out = builder.bitcast(target.data, vector.as_pointer())
-        with cgutils.for_range(builder, each, intp=whole) as loop:
-            value = ir.Constant(vector, ir.Undefined)
-            for k, row in enumerate(rows):
-                number = builder.load(builder.gep(row, [loop.index]))
-                value = builder.insert_element(value, number, ir.Constant(ir.IntType(32), k))
-            builder.store(value, builder.gep(out, [loop.index]), align=lanes.real.bitwidth // 8)
+        align = lanes.real.bitwidth // 8
+
+        def one_by_one() -> None:
+            rows = []
+            for k in range(lanes.count):
+                number = ir.Constant(whole, k)
+                within = builder.icmp_signed("<", number, last)
+                row = builder.mul(builder.add(first, builder.select(within, number, last)), each)
+                rows.append(builder.gep(source.data, [row]))
+            with cgutils.for_range(builder, each, intp=whole) as loop:
+                value = ir.Constant(vector, ir.Undefined)
+                for k, row in enumerate(rows):
+                    number = builder.load(builder.gep(row, [loop.index]))
+                    value = builder.insert_element(value, number, ir.Constant(ir.IntType(32), k))
+                builder.store(value, builder.gep(out, [loop.index]), align=align)
+
+        if given.ndim > 1:
+            one_by_one()
+            return context.get_dummy_value()
+        full = builder.icmp_signed(">=", last, ir.Constant(whole, lanes.count - 1))
+        with builder.if_else(full) as (together, otherwise):
+            with together:  # numbers of samples lie side by side
+                row = builder.bitcast(builder.gep(source.data, [first]), vector.as_pointer())
+                builder.store(builder.load(row, align=align), out, align=align)
+            with otherwise:
+                one_by_one()
         return context.get_dummy_value()
 
     return types.none(given, start, into), generate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,15 +22,33 @@ LINE = 64
 
 def aligned(count: int, dtype: Any) -> Any:
     """So many numbers that begin at a line of the processor's cache; the first line of them is 0."""
-    itemsize = np.dtype(dtype).itemsize
-    raw = np.empty(count * itemsize + LINE, np.uint8)
-    start = -raw.ctypes.data % LINE
-    raw[: start + 2 * LINE] = 0  # where threads meet
-    return raw[start : start + count * itemsize].view(dtype)
+    return Reused().take(count, dtype)
+
+
+class Reused:
+    """Memory that is taken again once nothing reads what was computed in it: fresh memory can cost more than arithmetic."""
+
+    MOST = 2**28
+    """As many bytes are kept from one call to the next."""
+
+    def __init__(self) -> None:
+        self._raw: Any = None
+
+    def take(self, count: int, dtype: Any) -> Any:
+        """Memory as `aligned` gives it; of threads that take at once, each gets its own."""
+        size = count * np.dtype(dtype).itemsize
+        raw, self._raw = self._raw, None
+        if raw is None or raw.nbytes < size + LINE or sys.getrefcount(raw) > 2:  # `raw` itself, and the question
+            raw = np.empty(size + LINE, np.uint8)
+        start = -raw.ctypes.data % LINE
+        raw[: start + 2 * LINE] = 0  # where threads meet
+        if size <= self.MOST:
+            self._raw = raw
+        return raw[start : start + size].view(dtype)
 
 
 def memory_for(
-    module: Any, samples: int, dtype: Any, too_large: Callable[[int, int], Exception]
+    module: Any, samples: int, dtype: Any, too_large: Callable[[int, int], Exception], reused: Reused | None = None
 ) -> tuple[Any, int | None]:
     """The memory of a compiled step on so many samples, and by how many threads it is made; None for one without a team."""
     shared, each, own = module.MEMORY
@@ -40,7 +59,7 @@ def memory_for(
     padded = -(-samples // module.LANES) * module.LANES
     count = shared + each * padded + own * (threads or 1)
     try:
-        return aligned(count, dtype), threads
+        return (reused or Reused()).take(count, dtype), threads
     except (MemoryError, ValueError):
         raise too_large(samples, count * np.dtype(dtype).itemsize) from None
 

@@ -1,6 +1,6 @@
 """Products of matrices over all samples, by the BLAS library that SciPy brings.
 
-`product(out, left, right)` is out = left right, and `product(out, left, right, scale, keep)` adds to what was there:
+`product(out, left, right)` is out = left right, and `add_product(out, left, right, scale, keep)` adds to what was there:
 out = keep · out + scale · left right. Matrices are in row order or transposed; no array is made.
 """
 
@@ -18,7 +18,15 @@ WHOLE, LETTER, ANY = ir.IntType(64), ir.IntType(8), ir.IntType(8).as_pointer()
 _KINDS = {types.float32: "s", types.float64: "d"}
 
 
-def _product(typing_context: Any, out: Any, left: Any, right: Any, scale: Any = None, keep: Any = None) -> Any:
+def _product(typing_context: Any, out: Any, left: Any, right: Any) -> Any:
+    return _typed(out, left, right)
+
+
+def _add_product(typing_context: Any, out: Any, left: Any, right: Any, scale: Any, keep: Any) -> Any:
+    return _typed(out, left, right, out.dtype, out.dtype)
+
+
+def _typed(out: Any, left: Any, right: Any, *numbers: Any) -> Any:
     kind = _KINDS.get(out.dtype)
     if kind is None or any(one.dtype != out.dtype or one.ndim != 2 or one.layout not in "CF" for one in (left, right)):
         return None
@@ -33,8 +41,8 @@ def _product(typing_context: Any, out: Any, left: Any, right: Any, scale: Any = 
         ]
         shapes = [cgutils.unpack_tuple(builder, array.shape, 2) for array in arrays]
         number = context.get_value_type(out.dtype)
-        numbers = arguments[3:] or (ir.Constant(number, 1.0), ir.Constant(number, 0.0))
-        one, zero = (builder.bitcast(cgutils.alloca_once_value(builder, value), ANY) for value in numbers)
+        factors = arguments[3:] or (ir.Constant(number, 1.0), ir.Constant(number, 0.0))
+        scale, keep = (builder.bitcast(cgutils.alloca_once_value(builder, value), ANY) for value in factors)
         # In the library's order of columns the rows of `out` are columns: outᵀ = rightᵀ leftᵀ.
         (rows, columns), inner = shapes[0], shapes[1][1]
         (_, left_type, right_type), (c, b, a) = signature.args[:3], arrays
@@ -57,19 +65,22 @@ def _product(typing_context: Any, out: Any, left: Any, right: Any, scale: Any = 
         target = builder.bitcast(c.data, ANY)
         builder.call(
             gemm,
-            (letter(kind), trans_a, trans_b, *sizes, one, data_a, step_a, data_b, step_b, zero, target, columns),
+            (letter(kind), trans_a, trans_b, *sizes, scale, data_a, step_a, data_b, step_b, keep, target, columns),
         )
         return context.get_dummy_value()
 
-    numbers = () if scale is None else (out.dtype, out.dtype)
     return types.none(out, left, right, *numbers), generate
 
 
-def _product_in_python(out: Any, left: Any, right: Any, scale: Any = 1.0, keep: Any = 0.0) -> None:
-    if keep == 0.0:
-        np.dot(left, right, out)
-    else:
-        out[...] = keep * out + scale * (left @ right)
+def _product_in_python(out: Any, left: Any, right: Any) -> None:
+    np.dot(left, right, out)
 
 
-product = _product_in_python if config.DISABLE_JIT else intrinsic(_product)
+def _add_product_in_python(out: Any, left: Any, right: Any, scale: Any, keep: Any) -> None:
+    out[...] = keep * out + scale * (left @ right)
+
+
+if config.DISABLE_JIT:
+    product, add_product = _product_in_python, _add_product_in_python
+else:
+    product, add_product = intrinsic(_product), intrinsic(_add_product)

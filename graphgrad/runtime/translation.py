@@ -447,7 +447,7 @@ class _Code:
             case ast.IfExp(test=test, body=then, orelse=otherwise):
                 return self.either(test, then, otherwise, self.types.of(expression))
             case ast.Subscript(value=ast.Attribute(value=ast.Name(id=array), attr="shape"), slice=axis):
-                assert isinstance(axis, ast.Constant)
+                assert isinstance(axis, ast.Constant) and isinstance(axis.value, int)
                 return self.views[array].extents[axis.value]
             case ast.Subscript() if isinstance(self.types.of(expression), types.Array):
                 return self.view(expression).value

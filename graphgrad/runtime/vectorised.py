@@ -1,4 +1,4 @@
-"""exp, log and tanh as straight lines of arithmetic that the compiler turns into vector instructions.
+"""exp, log, tanh, sin, cos and erf as straight lines of arithmetic that the compiler turns into vector instructions.
 
 The C library's functions take one number at a time, and a loop that calls them stays scalar. These are built as LLVM
 instructions in place: range reduction, a polynomial, the power of two by its bits. Their errors are bounded in units in
@@ -20,6 +20,7 @@ from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from graphgrad.runtime import coefficients
 from graphgrad.runtime.lanes import Lanes
 
 Value = Any
@@ -39,6 +40,9 @@ class Format:
     lowest: float  # exp of less is 0
     ln2_high: float  # leading bits of ln 2, so that n * ln2_high is exact
     ln2_low: float
+    half_pi: tuple[float, float, float]  # parts whose sum is π/2
+    sine_terms: int  # of the series of sin and cos
+    one: float  # from which on erf is 1
 
     def of_lanes(self, count: int) -> Format:
         """The same format in each lane of a vector."""
@@ -55,19 +59,38 @@ class Format:
         return 1.5 * 2.0**self.mantissa
 
 
-SINGLE = Format(ir.FloatType(), ir.IntType(32), 23, 127, 8, 5, 89.0, -104.0, 0.693359375, -2.12194440054690583e-4)
-DOUBLE = Format(
-    ir.DoubleType(),
-    ir.IntType(64),
-    52,
-    1023,
-    14,
-    11,
-    710.0,
-    -746.0,
-    6.93147180369123816490e-01,
-    1.90821492927058770002e-10,
+SINGLE = Format(
+    real=ir.FloatType(),
+    integer=ir.IntType(32),
+    mantissa=23,
+    bias=127,
+    terms=8,
+    odd_terms=5,
+    highest=89.0,
+    lowest=-104.0,
+    ln2_high=0.693359375,
+    ln2_low=-2.12194440054690583e-4,
+    half_pi=(1.5707963705062866, -4.371138828673793e-08, -1.7151245100058819e-15),
+    sine_terms=5,
+    one=4.0,
 )
+DOUBLE = Format(
+    real=ir.DoubleType(),
+    integer=ir.IntType(64),
+    mantissa=52,
+    bias=1023,
+    terms=14,
+    odd_terms=11,
+    highest=710.0,
+    lowest=-746.0,
+    ln2_high=6.93147180369123816490e-01,
+    ln2_low=1.90821492927058770002e-10,
+    half_pi=(1.5707963267948966, 6.123233995736766e-17, -1.4973849048591698e-33),
+    sine_terms=9,
+    one=6.0,
+)
+FAR = 1e5
+"""Angles beyond it are left to the C library: fewer digits than are needed would be left of them."""
 
 
 def has_fma() -> bool:
@@ -216,6 +239,70 @@ class _Writer:
         result = self.div(self.sub(0, e), self.add(e, 2))
         return self.real(b.or_(self.bits(result), sign))
 
+    def sin(self, x: Value) -> Value:
+        return self.where("==", x, 0, x, self._turned(x, 0, "sin"))  # 0 keeps its sign
+
+    def cos(self, x: Value) -> Value:
+        return self._turned(x, 1, "cos")
+
+    def _turned(self, x: Value, quarters: int, name: str) -> Value:
+        """The sine of x + quarters · π/2: x = n π/2 + r with |r| <= π/4, then ±sin r or ±cos r."""
+        b, form = self.b, self.form
+        if not self.fused:
+            return self._by_library(name, x)
+        shifted = self.fma(x, 2 / math.pi, form.to_integer)
+        n = self.sub(form.to_integer, shifted)
+        r = x
+        for part in form.half_pi:
+            r = self.fma(n, part, r)
+        z = self.mul(r, r)
+        signs = [(-1) ** k / math.factorial(2 * k + 1) for k in range(1, form.sine_terms)]
+        sine = self.fma(self.mul(r, z), self.polynomial(z, signs), r)
+        signs = [(-1) ** k / math.factorial(2 * k) for k in range(2, form.sine_terms + 1)]
+        half = self.mul(z, 0.5)
+        most = self.sub(1, half)
+        lost = self.sub(self.sub(1, most), half)
+        cosine = self.add(most, self.fma(self.mul(z, z), self.polynomial(z, signs), lost))
+        turns = b.add(b.sub(self.bits(shifted), self.bits(form.to_integer)), self.whole(quarters))
+        odd = b.icmp_signed("!=", b.and_(turns, self.whole(1)), self.whole(0))
+        sign = b.shl(b.and_(turns, self.whole(2)), self.whole(form.width - 2))
+        near = self.real(b.xor(self.bits(b.select(odd, cosine, sine)), sign))
+        size = self.real(b.and_(self.bits(x), self.whole((1 << (form.width - 1)) - 1)))
+        return self._unless_far(b.fcmp_ordered(">", size, self.number(FAR)), near, name, x)
+
+    def _unless_far(self, far: Value, near: Value, name: str, x: Value) -> Value:
+        """`near`, or what the C library makes of x where that is far."""
+        b = self.b
+        anywhere = far
+        if isinstance(far.type, ir.VectorType):
+            mask = ir.IntType(far.type.count)
+            anywhere = b.icmp_unsigned("!=", b.bitcast(far, mask), ir.Constant(mask, 0))
+        slot = cgutils.alloca_once_value(b, near)
+        with b.if_then(anywhere, likely=False):
+            b.store(b.select(far, self._by_library(name, x), near), slot)
+        return b.load(slot)
+
+    def _by_library(self, name: str, x: Value) -> Value:
+        kind = self.form.real
+        vector = f"v{kind.count}" if isinstance(kind, ir.VectorType) else ""
+        called = f"llvm.{name}.{vector}f{self.form.width}"
+        return self.b.call(cgutils.get_or_insert_function(self.b.module, ir.FunctionType(kind, [kind]), called), (x,))
+
+    def erf(self, x: Value) -> Value:
+        """x + x P(x²) near 0, then 1 - exp(-x²) Q((x - 2) / (x + 2)), and 1 where it rounds to that."""
+        b, form = self.b, self.form
+        sign = b.and_(self.bits(x), self.whole(-(1 << (form.width - 1))))
+        size = self.real(b.xor(self.bits(x), sign))
+        near = self.fma(size, self.polynomial(self.mul(size, size), list(coefficients.NEAR[form.width])), size)
+        within = self.where("<", size, form.one, size, form.one)
+        t = self.div(self.sub(within, 2), self.add(within, 2))
+        tail = self.mul(
+            self.exp(self.sub(0, self.mul(within, within))), self.polynomial(t, list(coefficients.FAR[form.width]))
+        )
+        result = self.where("<", size, 1, near, self.sub(1, tail))
+        result = b.select(b.fcmp_unordered("uno", x, x), x, result)
+        return self.real(b.or_(self.bits(result), sign))
+
 
 def _function(name: str) -> Callable[..., Any]:
     def typed(typing_context: Any, x: Any) -> Any:
@@ -242,8 +329,14 @@ expm1: Callable[..., Any]
 log: Callable[..., Any]
 log1p: Callable[..., Any]
 tanh: Callable[..., Any]
+sin: Callable[..., Any]
+cos: Callable[..., Any]
+erf: Callable[..., Any]
 
 if config.DISABLE_JIT:
-    exp, expm1, log, log1p, tanh = np.exp, np.expm1, np.log, np.log1p, np.tanh
+    from scipy.special import erf
+
+    exp, expm1, log, log1p, tanh, sin, cos = np.exp, np.expm1, np.log, np.log1p, np.tanh, np.sin, np.cos
 else:
     exp, expm1, log, log1p, tanh = map(_function, ("exp", "expm1", "log", "log1p", "tanh"))
+    sin, cos, erf = map(_function, ("sin", "cos", "erf"))

@@ -1,0 +1,148 @@
+"""A step that is translated in one walk is the step that Numba's own passes make of the same text."""
+
+import sys
+import types
+
+import numpy as np
+import pytest
+from numba import config, njit
+
+import graphgrad as gg
+from graphgrad.runtime.kernel import OPTIONS, kernel
+
+random = np.random.default_rng(3)
+needs_a_compiler = pytest.mark.skipif(bool(config.DISABLE_JIT or config.BOUNDSCHECK), reason="one way alone is there")
+
+
+def by_numba(source):
+    """The step of a generated file as Numba compiles it."""
+    module = types.ModuleType("by_numba")
+    text = source.replace("from graphgrad.runtime.kernel import kernel", "").replace("cache=True, ", "")
+    vars(module)["kernel"] = lambda signature: njit(signature, **OPTIONS)
+    exec(compile(text, "by_numba", "exec"), vars(module))
+    return module
+
+
+def lecture():
+    return gg.networks.two_hidden_layers(), {"x": (2,), "t": ()}
+
+
+def classifier():
+    with gg.Graph("classifier") as g:
+        x, t = gg.input("x", 1, 10, 10), gg.input("t")
+        K, b, W = gg.param("K", 4, 1, 3, 3), gg.param("b", 4, 1, 1), gg.param("W", 3, 64)
+        g.A = gg.max_pool(gg.relu(gg.conv(x, K) + b), 2)
+        g.B = W @ gg.flatten(g.A)
+        g.l = gg.cross_entropy_with_logits(g.B, t)
+    return g, {"x": (1, 10, 10), "t": ()}
+
+
+def wide():
+    with gg.Graph("wide") as g:
+        x, t = gg.input("x", 80), gg.input("t")
+        W, V = gg.param("W", 60, 80), gg.param("V", 60)
+        g.A = gg.tanh(W @ x)
+        g.y = V @ g.A
+        g.l = gg.squared_error(g.y, t)
+    return g, {"x": (80,), "t": ()}
+
+
+@needs_a_compiler
+@pytest.mark.parametrize("network", [lecture, classifier, wide])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_both_ways_compute_the_same(network, dtype):
+    g, shapes = network()
+    data = [
+        np.ascontiguousarray(random.random((19, *shape)), dtype).round(0 if not shape else 6)
+        for shape in shapes.values()
+    ]
+    start = {node.name.ident: random.normal(size=node.shape) * 0.3 for node in g.parameters}
+    f = gg.compile(g, "l", wrt=list(start), dtype=dtype)
+    step = f.bind(**start, optimizer=gg.SGD(0.1))
+    same = by_numba(step.source)
+    mine = sys.modules[step._module(19)[0].__name__]
+    found = []
+    for module in (mine, same):
+        from graphgrad.runtime.memory import memory_for
+
+        memory, _ = memory_for(module, 19, np.dtype(dtype), MemoryError)
+        parameters = step._parameters.copy()
+        losses = [module.step(*data, parameters, memory, 0, 1) for _ in range(3)]
+        found.append((losses, parameters))
+    tolerance = 64 * np.finfo(dtype).eps
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=tolerance)
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=tolerance, atol=tolerance)
+
+
+@needs_a_compiler
+def test_numbers_loops_and_choices_mean_what_they_mean_in_python(tmp_path):
+    file = tmp_path / "small_step.py"
+    file.write_text(
+        """
+from graphgrad.runtime.kernel import kernel
+
+@kernel("float64(float64[:, ::1], float64[::1])")
+def step(x, out):
+    total = 0.0
+    best, last = -1.0, 0
+    for i in range(x.shape[0]):
+        for j in range(i % 2, x.shape[1], 2):
+            number = x[i, j] if 0 < j <= 3 and i != 2 or j == 0 else -x[i, j] ** 3.0
+            if not number < best:
+                best = number
+                last = 7 * i // 2 - (3 - j) * 2
+            out[i] += number / 4
+            total += min(i, j) + max(i - 3, -j) + number
+    out[0:2] = 0.5
+    if best != best:
+        return best
+    return total + last
+"""
+    )
+    space: dict = {}
+    exec(file.read_text().replace('@kernel("float64(float64[:, ::1], float64[::1])")', ""), space)
+    sys.path.insert(0, str(tmp_path))
+    try:
+        import small_step
+    finally:
+        sys.path.remove(str(tmp_path))
+        sys.modules.pop("small_step")
+    x = random.normal(size=(6, 7))
+    mine, python = np.zeros(6), np.zeros(6)
+    assert small_step.step(x, mine) == pytest.approx(space["step"](x, python), rel=1e-14)
+    np.testing.assert_allclose(mine, python, rtol=1e-14)
+    x[3, 3] = np.nan
+    assert np.isnan(small_step.step(x, mine))
+
+
+@needs_a_compiler
+def test_a_line_that_no_step_has_is_refused(tmp_path):
+    file = tmp_path / "odd_step.py"
+    file.write_text("def step(x):\n    while x[0] > 0:\n        x[0] = x[0] - 1\n")
+    space: dict = {}
+    exec(compile(file.read_text(), str(file), "exec"), space)
+    with pytest.raises(Exception, match="a step has no line like while"):
+        kernel("void(float64[::1])")(space["step"])
+
+
+@needs_a_compiler
+def test_descent_of_large_weights_is_made_by_the_product():
+    g, _ = wide()
+    X, T, start = (
+        random.normal(size=(9, 80)),
+        random.normal(size=9),
+        {"W": random.normal(size=(60, 80)), "V": np.ones(60)},
+    )
+    with g:
+        g["J"] = gg.batch_mean(g.l) + 0.3 * gg.l2(g.W)
+    f = gg.compile(g, "J", wrt=["W", "V"])
+    gradient = f(x=X, t=T, **start).grad["W"]
+    step = f.bind(**start, optimizer=gg.SGD(0.05))
+    step(X, T)
+    assert "add_product(W, " in step.source
+    assert "dJ_dW" not in step.source
+    np.testing.assert_allclose(step.params["W"], start["W"] - 0.05 * gradient, rtol=1e-12, atol=1e-14)
+    step.state["rate"][...] = 0.0
+    before = step.params["W"].copy()
+    step(X, T)
+    np.testing.assert_array_equal(step.params["W"], before)
