@@ -224,8 +224,9 @@ class _Printer:
             self._emit(1, length)
         count = " + ".join([str(memory.shared)] + [_times_n(memory.each)] * bool(memory.each))
         self._emit(1, f"memory = np.empty({count}, real)")
-        self._emit(1, f"step({', '.join([*names, 'memory'])})")
-        results = []
+        value = "value = " if self.step.returns else ""
+        self._emit(1, f"{value}step({', '.join([*names, 'memory'])})")
+        results = ["value"] if value else []
         for k, result in enumerate(self.step.results):
             if isinstance(result, str):
                 results.append(result)

@@ -28,7 +28,7 @@ from graphgrad.compiler.loops import (
     SumOfProducts,
     Tiled,
 )
-from graphgrad.compiler.program import Instruction, Program, Update
+from graphgrad.compiler.program import Instruction, Program, Update, written
 from graphgrad.compiler.scalar import ATOM, CHOICE, FUNCTIONS, PRODUCT, SUM, UNARY, Text, grouped, literal, source
 from graphgrad.compiler.schedule import Item, Nest, Schedule, Where, schedule, substitute
 from graphgrad.compiler.tiling import tile_of
@@ -85,10 +85,8 @@ VECTORISED = frozenset({"exp", "expm1", "log", "log1p", "tanh", "sin", "cos", "e
 """The functions that have a vector form, for long loops and for lanes."""
 WIDE = 8
 """From how many elements in the innermost loop on a function is built of vector instructions, which compile slower."""
-LONG = 64
-"""From how many terms on a sum is made of several that are added up side by side."""
-
-SIDE_BY_SIDE = 8
+STRETCH = 4096
+"""How many terms of a very long sum are added up before their sum is added to the whole."""
 
 AFTERWARDS = -2
 """A phase after all others, shared by all samples."""
@@ -307,7 +305,7 @@ class _Lowering:
         if item.formula.reduction is None:
             lines.append(Let(name, value[0]))
         elif self._is_long(item, over, loops):
-            lines += self._side_by_side(item, axes, over, name)
+            lines += self._in_stretches(loops, name, value[0])
         else:
             start = literal(_START[item.formula.reduction], self.dtype)[0]
             lines.append(Let(name, start))
@@ -349,39 +347,21 @@ class _Lowering:
         return list(found.values())
 
     def _is_long(self, item: Item, over: tuple[Axis, ...], loops: list[Loop]) -> bool:
-        """Whether a sum is so long that its terms are added up side by side."""
-        plain = item.formula.reduction == "sum" and item.formula.picked is None and not self._lanes_here
-        return plain and bool(over) and (over[-1].extent or 0) >= LONG and all(loop.step == 1 for loop in loops)
+        """Whether a sum has so many terms that it is made in stretches."""
+        plain = item.formula.reduction == "sum" and item.formula.picked is None
+        return plain and math.prod(a.extent or 1 for a in over) > STRETCH and all(loop.step == 1 for loop in loops)
 
-    def _side_by_side(self, item: Item, axes: tuple[Axis, ...], over: tuple[Axis, ...], name: str) -> list[Statement]:
-        """A long sum as several, each of every so many terms, which the processor adds up at once.
-
-        They are brought together by halves, so that a sum of S terms rounds about S / 8 times one after the other.
-        """
-        width, last = SIDE_BY_SIDE, over[-1]
-        whole = (last.extent or 0) // width
-        group = Axis(last.name, whole)
-        zero = literal(0.0, self.dtype)[0]
-        own = (*item.formula.axes, *_own(item))
-        sums = [self._own_name(name, str(k)) for k in range(width)]
-
-        def term(index: Index) -> str:
-            where = (*_at((*axes, *over[:-1])), index)
-            return self._body(item.instruction, item.formula, where, own)[0]
-
-        body: list[Statement] = [
-            Combine(total, "sum", term(Index(((group, width),), k))) for k, total in enumerate(sums)
-        ]
-        inner: list[Statement] = [Loop(last.name, whole, body)]
-        if whole * width < (last.extent or 0):
-            rest = Combine(sums[0], "sum", term(Index(((last, 1),))))
-            inner.append(Loop(last.name, last.extent, [rest], start=str(whole * width)))
-        parts = sums
-        while len(parts) > 1:
-            half = len(parts) // 2
-            parts = [f"({a} + {b})" for a, b in zip(parts[:half], parts[half:], strict=True)]
-        loops = [Loop(axis.name, axis.extent) for axis in over[:-1]]
-        return [*(Let(total, zero) for total in sums), *_nested(loops, inner), Let(name, parts[0][1:-1])]
+    def _in_stretches(self, loops: list[Loop], name: str, value: str) -> list[Statement]:
+        """A very long sum as one of sums: no number takes more than some thousand terms, so that few digits are lost."""
+        part, zero = self._own_name(name, "part"), literal(0.0, self.dtype)[0]
+        *outer, last = loops
+        extent = last.extent or 0
+        inner = Loop(last.axis, extent, [Combine(part, "sum", value)])
+        if extent > STRETCH:
+            count = Loop("chunk", -(-extent // STRETCH))
+            stop = f"min({STRETCH} * chunk + {STRETCH}, {extent})"
+            outer, inner = [*outer, count], replace(inner, start=f"{STRETCH} * chunk", stop=stop)
+        return [Let(name, zero), *_nested(outer, [Let(part, zero), inner, Combine(name, "sum", part)])]
 
     # -- tiles ---------------------------------------------------------------------------------------------------
 
@@ -530,7 +510,8 @@ class _Lowering:
 
     def _comment(self, instruction: Instruction) -> str:
         node = self.program.names.get(instruction)
-        line = node.text() if node is not None else _ROLES.get(self.roles.get(instruction, ""), instruction.op.name)
+        line = _ROLES.get(self.roles.get(instruction, ""), instruction.op.name)
+        line = (written(node) if node is not None else "") or line
         rule = self.program.notes.get(instruction)
         return f"{line}   [{rule}]" if rule else line
 

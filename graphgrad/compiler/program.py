@@ -106,7 +106,7 @@ class Program:
             operands = " ".join(f"%{number[operand]}" for operand in instruction.inputs)
             named = self.names.get(instruction)
             what = f"{instruction.op.kind} {instruction.op!r}" if not instruction.inputs else instruction.op.key
-            title = named.text() if named is not None else ""
+            title = written(named) if named is not None else ""
             number[instruction] = len(number)
             lines.append(f"%{number[instruction]} {what} {operands} : {instruction.type} {title}")
         for node, instruction in self.values.items():
@@ -114,6 +114,21 @@ class Program:
             lines.append(f"value {label.ident if label else ''} {node.type} %{number[instruction]}")
         lines += [f"update {u.target.op.name} %{number[u.value]}" for u in self.updates]
         return "\n".join(lines)
+
+
+LONGEST = 16
+"""How many operations the line of a node may write out in a comment."""
+
+
+def written(node: Node) -> str:
+    """The line of a node, or nothing where it would go on and on: operands without a name are written out in it."""
+    stack, count = [node], 0
+    while stack:
+        count += 1
+        if count > LONGEST:
+            return ""
+        stack.extend(operand for operand in stack.pop().inputs if operand.name is None)
+    return node.text()
 
 
 def in_order(roots: Iterable[Instruction]) -> list[Instruction]:

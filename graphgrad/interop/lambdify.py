@@ -27,16 +27,22 @@ Shape = tuple[int, ...]
 
 
 class Compiled:
-    """One step of a function: arrays in the order of its leaves, results one after the other in a memory of its own."""
+    """One step of a function: arrays in the order of its leaves, results one after the other in a memory of its own.
 
-    def __init__(self, graph: Graph, leaves: tuple[Node, ...], results: Sequence[Node], dtype: str) -> None:
-        compiled = with_sums(rewrite(program(results)))
+    With `value`, the step returns that too.
+    """
+
+    def __init__(
+        self, graph: Graph, leaves: tuple[Node, ...], results: Sequence[Node], dtype: str, value: Node | None = None
+    ) -> None:
+        compiled = with_sums(rewrite(program([*results, *([value] if value is not None else ())])))
         wanted = tuple(compiled.values[node] for node in results)
+        returned = None if value is None else compiled.values[value]
 
         def generate() -> str:
-            return print_step(lower(compiled, leaves, graph.title, dtype, wanted, first=True))
+            return print_step(lower(compiled, leaves, graph.title, dtype, wanted, returned, first=True))
 
-        key = f"{dtype} lambdify {len(leaves)} {len(results)}\n{compiled.key()}"
+        key = f"{dtype} lambdify {len(leaves)} {len(results)} {value is None}\n{compiled.key()}"
         self.module, self.source = cache.load(key, generate)
         number = {instruction: k for k, instruction in enumerate(compiled.order)}
         self.places: list[tuple[int, int, Shape] | None] = []
@@ -81,19 +87,16 @@ class Lambda:
     def value(self, *arrays: Any) -> float:
         """The value at a point."""
         built, given = self._prepare(arrays)
-        (result,) = built.run(built.value, given)
-        return float(result)
+        value, _ = built.run(built.value, given)
+        return value
 
     def value_and_grad(self, *arrays: Any) -> tuple[float, Any]:
         """The value and the gradient at a point."""
-        built = self._last
-        if built is not None and built.door is not None and len(arrays) == 1:
-            found: tuple[float, Any] | None = built.door(arrays[0])
-            if found is not None:
-                return found
         built, given = self._prepare(arrays)
-        value, *gradients = built.run(built.gradient, given)
-        return float(value), self._as_given(gradients)
+        value, gradients = built.run(built.gradient, given)
+        if built.door is not None:
+            vars(self)["value_and_grad"] = built.door  # from now on calls go straight to the step
+        return value, self._as_given(gradients)
 
     def grad(self, *arrays: Any) -> Any:
         """The gradient at a point."""
@@ -106,7 +109,7 @@ class Lambda:
             raise DataError("hvp takes the arrays of a point, and as many of the vector")
         built, given = self._prepare(arrays[:count])
         _, vector = self._prepare(arrays[count:])
-        return self._as_given(built.run(built.second, [*given, *vector]))
+        return self._as_given(built.run(built.second, [*given, *vector])[1])
 
     @property
     def source(self) -> str:
@@ -252,16 +255,16 @@ class _Built:
         with self.graph.derivation():
             return tuple(found[part] if part in found else multiply(0.0, part) for part in self.parts)
 
-    def _compiled(self, leaves: tuple[Node, ...], results: Sequence[Node]) -> Compiled:
-        return Compiled(self.graph, (*leaves, *self.running), results, self.function.dtype.name)
+    def _compiled(self, leaves: tuple[Node, ...], results: Sequence[Node], value: Node | None = None) -> Compiled:
+        return Compiled(self.graph, (*leaves, *self.running), results, self.function.dtype.name, value)
 
     @cached_property
     def value(self) -> Compiled:
-        return self._compiled(self.leaves, [self.of])
+        return self._compiled(self.leaves, [], self.of)
 
     @cached_property
     def gradient(self) -> Compiled:
-        return self._compiled(self.leaves, [self.of, *self.gradients])
+        return self._compiled(self.leaves, self.gradients, self.of)
 
     @cached_property
     def second(self) -> Compiled:
@@ -276,10 +279,11 @@ class _Built:
         assert total is not None
         return self._compiled((*self.leaves, *vector), self._slopes(total))
 
-    def run(self, compiled: Compiled, given: Sequence[Array]) -> list[Array]:
+    def run(self, compiled: Compiled, given: Sequence[Array]) -> tuple[Any, list[Array]]:
+        """What the step returns, and its results."""
         memory = compiled.memory.copy()
         arrays = (*given, *self.fixed)
-        compiled.module.step(*arrays, memory)
+        returned = compiled.module.step(*arrays, memory)
         found: list[Array] = []
         for place, constant, leaf in zip(compiled.places, compiled.constant, compiled.leaf, strict=True):
             if place is not None:
@@ -289,29 +293,30 @@ class _Built:
                 found.append(arrays[leaf])
             else:
                 found.append(np.asarray(constant, self.function.dtype))
-        return found
+        return returned, found
 
     @cached_property
     def door(self) -> Any:
-        """A short way for a function of one array: value and gradient lie side by side in the memory."""
+        """A short way for a function of one array: its gradient lies in one piece at the beginning of the memory."""
         compiled, function = self.gradient, self.function
         places = compiled.places
         if len(self.leaves) != 1 or self.running or any(place is None for place in places):
             return None
         ends = [(place[0], place[1]) for place in places if place is not None]
-        if any(stop != start for (_, stop), (start, _) in itertools.pairwise(ends)) or ends[0] != (0, 1):
+        if any(stop != start for (_, stop), (start, _) in itertools.pairwise(ends)) or ends[0][0] != 0:
             return None
         step, dtype, (wanted,) = compiled.module.step, function.dtype, self.shapes
         empty, size, stop = np.empty, compiled.module.MEMORY[0], ends[-1][1]
 
-        def value_and_grad(array: Any) -> tuple[float, Array] | None:
-            if type(array) is not np.ndarray or array.dtype is not dtype or array.shape != wanted:
-                return None
-            if not array.flags.carray:
-                return None
-            memory = empty(size, dtype)
-            step(array, memory)
-            return memory.item(0), memory[1:stop]
+        def value_and_grad(*arrays: Any) -> tuple[float, Any]:
+            try:
+                (array,) = arrays
+                if array.shape == wanted:
+                    memory = empty(size, dtype)
+                    return step(array, memory), memory if size == stop else memory[:stop]
+            except (TypeError, ValueError, AttributeError):
+                pass  # not one array that the step takes as it is
+            return Lambda.value_and_grad(function, *arrays)
 
         return value_and_grad
 

@@ -22,6 +22,8 @@ from graphgrad.runtime.lanes import Lanes, lanes_at
 from graphgrad.runtime.memory import array_at
 
 WHOLE = ir.IntType(64)
+LONG = 64
+"""From how many terms on the terms of a sum are added up in an order of the processor's."""
 _BINARY = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -277,6 +279,7 @@ class _Code:
         self.views: dict[str, _View] = {}
         self.places: dict[str, Any] = {}
         self.running: dict[str, Any] = {}
+        self.long = False
 
     def function(self, names: Sequence[str], arguments: Sequence[Any], body: Sequence[ast.stmt]) -> Any:
         b = self.b
@@ -313,6 +316,11 @@ class _Code:
                 self.value(call)
             case ast.Assign(targets=[target], value=value):
                 self.assign(target, value)
+            case ast.AugAssign(target=ast.Name(id=name), op=ast.Add(), value=value) if self.adds_in_any_order(name):
+                kind = self.types.local[name]
+                term = self.cast(self.value(value), self.types.of(value), kind)
+                total = self.b.fadd(self.b.load(self.places[name]), term, flags=("reassoc", "contract"))
+                self.b.store(total, self.places[name])
             case ast.AugAssign(target=ast.Name(id=name) as target, op=sign, value=value):
                 self.store(name, *self.apply(_IN_PLACE[type(sign)], self.typed(target), self.typed(value)))
             case ast.AugAssign(target=ast.Subscript(value=ast.Name(id=array), slice=index), op=sign, value=value):
@@ -361,6 +369,10 @@ class _Code:
     def store(self, name: str, kind: Any, value: Any) -> None:
         self.b.store(self.cast(value, kind, self.types.local[name]), self.places[name])
 
+    def adds_in_any_order(self, name: str) -> bool:
+        """Whether a sum of numbers is so long that its terms are added up side by side, as many as the processor can."""
+        return self.long and isinstance(self.types.local[name], types.Float)
+
     def loop(self, name: str, limits: Sequence[ast.expr], body: Sequence[ast.stmt]) -> None:
         b, zero, one = self.b, ir.Constant(WHOLE, 0), ir.Constant(WHOLE, 1)
         values = [self.value(limit) for limit in limits]
@@ -377,7 +389,10 @@ class _Code:
             b.store(place, self.places[name])
         else:
             self.running[name] = place
+        outside, count = self.long, getattr(stop, "constant", LONG)
+        self.long = count >= LONG
         self.block(body)
+        self.long = outside
         place.add_incoming(b.add(place, step, flags=("nsw",)), b.block)
         b.branch(head)
         b.position_at_end(after)

@@ -235,7 +235,11 @@ class _Writer:
         b, form = self.b, self.form
         sign = b.and_(self.bits(x), self.whole(-(1 << (form.width - 1))))
         size = self.real(b.xor(self.bits(x), sign))
-        e = self.expm1(self.mul(size, -2))
+        twice = self.mul(size, -2)
+        lowest = -0.7 * form.mantissa - 10  # where exp no longer counts beside 1
+        _, n, r = self.reduced(self.where("<", twice, lowest, lowest, twice))
+        power = self.power_of_two(n)
+        e = self.fma(self.exp_minus_one_reduced(r), power, self.sub(power, 1))
         result = self.div(self.sub(0, e), self.add(e, 2))
         return self.real(b.or_(self.bits(result), sign))
 
