@@ -1,7 +1,12 @@
-"""The layout of a step's memory: where each value begins, for all samples, for each of them, and for each thread."""
+"""The layout of a step's memory: where each value begins, for all samples, for each of them, and for each thread.
+
+What belongs to the samples of one block lies where it is wanted no longer: working memory that is small stays in the cache.
+"""
 
 from __future__ import annotations
 
+import bisect
+import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,7 +24,10 @@ MEETING = 2 * LINE
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value that has a place in the memory; `pass_` is the phase over the samples in which it is summed up, if it is."""
+    """A value that has a place in the memory; `pass_` is the phase over the samples in which it is summed up, if it is.
+
+    Its `span` are the numbers of the nests of loops from the one that makes it to the last one that reads it.
+    """
 
     instruction: Instruction
     number: int
@@ -27,6 +35,41 @@ class Value:
     full: bool
     pass_: int | None = None
     own_name: str = ""
+    span: tuple[int, int] = (0, 0)
+
+
+class _Places:
+    """Places that are free again once their value is no longer read; asked for in the order of the values."""
+
+    def __init__(self, first: int) -> None:
+        self.end = first
+        self._free: list[tuple[int, int]] = []  # where, and how much
+        self._taken: list[tuple[int, int, int]] = []  # until when, where, and how much
+
+    def take(self, size: int, span: tuple[int, int]) -> int:
+        while self._taken and self._taken[0][0] < span[0]:
+            _, at, count = heapq.heappop(self._taken)
+            self._give(at, count)
+        fitting = [(count, at) for at, count in self._free if count >= size]
+        if fitting:
+            count, at = min(fitting)
+            self._free.remove((at, count))
+            if count > size:
+                bisect.insort(self._free, (at + size, count - size))
+        else:
+            at, self.end = self.end, self.end + size
+        heapq.heappush(self._taken, (span[1], at, size))
+        return at
+
+    def _give(self, at: int, count: int) -> None:
+        k = bisect.bisect(self._free, (at, 0))
+        if k < len(self._free) and self._free[k][0] == at + count:
+            count += self._free.pop(k)[1]
+        if k and sum(self._free[k - 1]) == at:
+            k -= 1
+            before, more = self._free.pop(k)
+            at, count = before, more + count
+        self._free.insert(k, (at, count))
 
 
 @dataclass(slots=True)
@@ -42,7 +85,7 @@ class Layout:
 def lay_out(
     values: Sequence[Value],
     leaves: Sequence[tuple[str, Node]],
-    scratch: Sequence[tuple[str, tuple[int, ...]]],
+    scratch: Sequence[tuple[str, tuple[int, ...], int]],
     lanes: int,
     team: bool,
 ) -> Layout:
@@ -81,6 +124,7 @@ def lay_out(
         else:
             layout.sections.append(Section(name, None, "kept", kept, leaf.shape))
             kept += _rounded(size)
+    passing: list[tuple[tuple[int, int], str, int | None, tuple[int, ...]]] = []
     for value in values:
         type, size = value.instruction.type, value.instruction.type.size
         if value.pass_ is not None:
@@ -88,15 +132,17 @@ def lay_out(
         if value.full:
             layout.sections.append(Section(value.name, value.number, "each", each, type.shape, lanes > 1))
             each += size
-        elif type.per_sample and team:
-            layout.sections.append(Section(value.name, value.number, "own", own, type.shape, lanes > 1))
-            own += _rounded(lanes * size)
+        elif type.per_sample:
+            passing.append((value.span, value.name, value.number, type.shape))
         else:
             layout.sections.append(Section(value.name, value.number, "shared", shared, type.shape))
             shared += size
-    for name, shape in scratch:
-        layout.sections.append(Section(name, None, "own", own, shape, lanes=True))
-        own += lanes * math.prod(shape)
+    passing += [((nest, nest), name, None, shape) for name, shape, nest in scratch]
+    places = _Places(own if team else shared)
+    for span, name, number, shape in sorted(passing, key=lambda one: one[0]):
+        at = places.take(_rounded(lanes * math.prod(shape)) if team else math.prod(shape), span)
+        layout.sections.append(Section(name, number, "own" if team else "shared", at, shape, lanes > 1))
+    own, shared = (places.end, shared) if team else (own, places.end)
     if team:
         shared, own = _rounded(shared), _rounded(own)
     layout.memory = Memory(kept, shared, each, own, totals)

@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 from graphgrad.compiler.layout import Layout, Value, lay_out
 from graphgrad.compiler.loops import (
@@ -227,7 +228,7 @@ class _Lowering:
         self.innermost = 1
         self.flats: dict[str, Flat] = {}
         self.whole: set[Index] = set()
-        self.scratch: dict[str, tuple[int, ...]] = {}
+        self.scratch: dict[str, tuple[tuple[int, ...], Nest]] = {}
         self.made: dict[tuple[str, ...], str] = {}
         self.sums: dict[str, SumOfProducts] = {}
         self.tables: dict[tuple[str, tuple[float, ...]], str] = {}
@@ -436,7 +437,7 @@ class _Lowering:
             return "", (), []
         name = self._own_name(self.local[item.instruction], "ab"[side], "wide")
         shape, shift = [high - low + 1 for low, high in ends], tuple(-low for low, _ in ends)
-        self.scratch[name] = tuple(shape)
+        self.scratch[name] = tuple(shape), item.nest
         axes = tuple(Axis(LOOP_NAMES[k], extent) for k, extent in enumerate(shape))
         source_at = tuple(Index(((axis, 1),), -by) for axis, by in zip(axes, shift, strict=True))
         copied: list[Statement] = [Store(name, _names(axes), grouped(self._read(operand, source_at, 0.0), SUM))]
@@ -662,6 +663,23 @@ class _Lowering:
                 return True
         return False
 
+    def _span(self, instruction: Instruction) -> tuple[int, int]:
+        """The number of the nest that makes a value, and of the last one that reads it."""
+        first = last = self.nests[self.plan.items[instruction].nest]
+        stack = list(self._users(instruction))
+        while stack:
+            user = stack.pop()
+            if user in self.plan.inline:
+                stack.extend(self._users(user))
+            else:
+                last = max(last, self.nests[self.plan.items[user].nest])
+        return first, last
+
+    @cached_property
+    def nests(self) -> dict[Nest, int]:
+        """The nests of all phases, numbered in their order."""
+        return {nest: k for k, nest in enumerate(nest for nests in self.plan.phases.values() for nest in nests)}
+
     def _users(self, instruction: Instruction) -> Iterable[Instruction]:
         if not hasattr(self, "_used_by"):
             self._used_by: dict[Instruction, list[Instruction]] = {}
@@ -686,12 +704,13 @@ class _Lowering:
                     instruction in self.full,
                     item.phase if item.over_samples else None,
                     self.own_sums.get(instruction, ""),
+                    self._span(instruction),
                 )
                 for instruction, item in items
                 if instruction in self.kept or (instruction in self.needed and not self._is_local(instruction))
             ],
             [(self.leaf_names[leaf], leaf) for leaf in self.leaves if leaf in self.resident | self.in_lanes],
-            list(self.scratch.items()),
+            [(name, shape, self.nests[nest]) for name, (shape, nest) in self.scratch.items()],
             LANES[self.dtype] if self.lanes else 1,
             self.team,
         )

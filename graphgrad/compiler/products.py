@@ -9,7 +9,7 @@ from graphgrad.graph import Formula, Operation, Type
 from graphgrad.ops.batch import SAMPLES, BatchReduce
 from graphgrad.ops.linear import MatMul, Outer, Transpose
 
-LARGE = 2048
+LARGE = 4096
 """From how many elements of the weights on a product is made for all samples at once."""
 
 
@@ -53,9 +53,9 @@ def as_product(instruction: Instruction) -> Factors | None:
         return Factors(left, True, right, False, scale, keep)
     if isinstance(op, BatchReduce) and isinstance(inputs[0].op, Outer):
         left, right = inputs[0].inputs
-        large = left.type.size * right.type.size >= LARGE and left.type.per_sample and right.type.per_sample
+        large = instruction.type.size >= LARGE and left.type.per_sample and right.type.per_sample
         return Factors(left, True, right, False) if large else None
-    if not isinstance(op, MatMul) or inputs[0].type.size * inputs[1].type.size < LARGE:
+    if not isinstance(op, MatMul) or max(operand.type.size for operand in inputs if operand.type.rank) < LARGE:
         return None
     (a, b), ranks = inputs, (inputs[0].type.rank, inputs[1].type.rank)
     if ranks == (2, 1) and b.type.per_sample and not a.type.per_sample:

@@ -88,7 +88,7 @@ class Lambda:
         """The value at a point."""
         built, given = self._prepare(arrays)
         value, _ = built.run(built.value, given)
-        return value
+        return float(value)
 
     def value_and_grad(self, *arrays: Any) -> tuple[float, Any]:
         """The value and the gradient at a point."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ast
 import itertools
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -138,7 +139,17 @@ def contraction(
     """
     if config.DISABLE_JIT:
         return in_python(text, extents, tile=tile, within=within)
-    return _compiled(_read(text, extents, tile, within or {}))
+    arrays = iter(("out", "left", "right"))
+    key = re.sub(r"\w+(?=\[)", lambda name: next(arrays), text), repr(extents), repr(tile), repr(within)
+    if key not in _known:
+        _known[key] = _compiled(_read(text, extents, tile, within or {}))
+        sums_of_products.add(_known[key])
+    return _known[key]
+
+
+_known: dict[tuple[str, ...], Callable[..., Any]] = {}
+sums_of_products: set[Any] = set()
+"""All that were stated; those that differ in the names of their arrays only are one."""
 
 
 # -- as LLVM instructions --------------------------------------------------------------------------------------------

@@ -23,8 +23,8 @@ from graphgrad.graph import GraphError
 PATIENCE = 4000
 """How often a thread looks whether the others have come before it gives way to other work."""
 
-ENOUGH = 100_000
-"""How many numbers a thread must have to compute before another one is asked to help."""
+ENOUGH = 3_000_000
+"""How many numbers a thread must have to compute before another one is asked to help: waking it takes some 30 µs."""
 
 
 def _meet(typing_context: Any, memory: Any, threads: Any) -> Any:

@@ -2,13 +2,16 @@
 
 The text is of the few kinds of statement that the CPU printer writes. What each operation means, for numbers as for lanes,
 is Numba's own definition of it; what is done here is only to walk the lines. Indices of a step are never negative and
-shapes of its views are mostly known, so that elements are addressed without tests and with constant strides.
+shapes of its views are mostly known, so that elements are addressed without tests and with constant strides. In a step
+of many lines each nest of loops is a function apart, and equal ones are one: layers that are alike are compiled once.
 """
 
 from __future__ import annotations
 
 import ast
 import operator
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,12 +21,15 @@ from numba import types
 from numba.core import cgutils
 from numba.np.arrayobj import populate_array
 
+from graphgrad.runtime.contraction import sums_of_products
 from graphgrad.runtime.lanes import Lanes, lanes_at
 from graphgrad.runtime.memory import array_at
 
 WHOLE = ir.IntType(64)
 LONG = 64
 """From how many terms on the terms of a sum are added up in an order of the processor's."""
+MANY = 48
+"""From how many nests of loops on, one after the other, they are functions apart."""
 _BINARY = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -54,7 +60,13 @@ def translate(
     given = [argument.arg for argument in function.args.args]
     kinds = Types(names, dict(zip(given, signature.args, strict=True)), context)
     kinds.settle(function.body)
+    kinds.uses = _names_in(function)
     return _Code(kinds, context, builder, signature.return_type).function(given, arguments, function.body)
+
+
+def _names_in(part: ast.AST) -> Counter[str]:
+    """How often each name is in a part of the text, in the order of their first places."""
+    return Counter(node.id for node in ast.walk(part) if isinstance(node, ast.Name))
 
 
 class Types:
@@ -67,6 +79,8 @@ class Types:
         self.known: dict[ast.expr, Any] = {}
         self.called: dict[tuple[Any, ...], Any] = {}
         self.globals: dict[str, Any] = {}
+        self.uses: Counter[str] = Counter()
+        self.apart: dict[tuple[Any, ...], Any] = {}
 
     def settle(self, body: Sequence[ast.stmt]) -> None:
         """Walk until no name changes its type any more: a sum that begins as a number may go on as lanes."""
@@ -305,8 +319,87 @@ class _Code:
     # -- statements ----------------------------------------------------------------------------------------------
 
     def block(self, body: Sequence[ast.stmt]) -> None:
+        nests = {line for line in body if self.is_nest(line)}
         for line in body:
-            self.line(line)
+            if len(nests) >= MANY and line in nests:
+                self.apart(line)
+            else:
+                self.line(line)
+
+    def is_nest(self, line: ast.stmt) -> bool:
+        """Whether a line is a nest of loops, written out or by the name of a sum of products."""
+        if isinstance(line, ast.Expr) and isinstance(line.value, ast.Call):
+            return self.types.value_of(line.value.func) in sums_of_products
+        return isinstance(line, ast.For)
+
+    def apart(self, line: ast.stmt) -> None:
+        """A nest of loops as a function, one for all that differ in their arrays only; its scalars go in and out."""
+        kinds, b = self.types, self.b
+        used = _names_in(line)
+        inside = [name for name in used if name in kinds.local]
+        set_ = {n.id for n in ast.walk(line) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        indices = {n.target.id for n in ast.walk(line) if isinstance(n, ast.For) and isinstance(n.target, ast.Name)}
+        own = {name for name in set_ if used[name] == kinds.uses[name]} | indices
+        given = [name for name in inside if name not in own]
+        passed: list[Any] = []
+        shapes: list[Any] = []
+        for name in given:
+            if name in self.views:
+                view = self.views[name]
+                parts = [view.data, *view.extents, *view.strides]
+                shapes.append((view.kind, *(getattr(part, "constant", None) for part in parts[1:])))
+                passed += [part for part in parts if not isinstance(part, ir.Constant)]
+            else:
+                shapes.append((kinds.local[name], name in set_))
+                passed.append(self.places[name] if name in set_ else self.value(ast.Name(name, ast.Load())))
+        number = {name: f"id='{k}'" for k, name in enumerate(inside)}
+        number |= {name: f"id='{id(kinds.value_of(ast.Name(name)))}'" for name in used if name not in kinds.local}
+        text = re.sub(r"id='(\w+)'", lambda found: number.get(found[1], found[0]), ast.dump(line))
+        locals_ = tuple(kinds.local[name] for name in inside)
+        key = text, tuple(shapes), locals_, self.long
+        if key not in kinds.apart:
+            kinds.apart[key] = self.written_apart(line, given, own, set_, [part.type for part in passed])
+        nothing = cgutils.get_null_value(ir.IntType(8).as_pointer())
+        b.call(kinds.apart[key], [nothing, cgutils.alloca_once(b, nothing.type), *passed])
+
+    def written_apart(
+        self, line: ast.stmt, given: Sequence[str], own: set[str], set_: set[str], passed: Sequence[Any]
+    ) -> Any:
+        """The function of a nest. It has the place of an error's report, where Numba's own functions look for it."""
+        kinds, address = self.types, ir.IntType(8).as_pointer()
+        signature = ir.FunctionType(ir.IntType(32), [address, address.as_pointer(), *passed])
+        name = self.b.module.get_unique_name("nest")
+        function = ir.Function(self.b.module, signature, name)
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        inner = _Code(kinds, self.context, ir.IRBuilder(function.append_basic_block("entry")), types.none)
+        inner.long = self.long
+        values, back = iter(function.args[2:]), []
+        for name in given:
+            if name in self.views:
+                view = self.views[name]
+                parts = [
+                    part if isinstance(part, ir.Constant) else next(values)
+                    for part in (view.data, *view.extents, *view.strides)
+                ]
+                count = len(view.extents)
+                inner.views[name] = _View(
+                    self.context, inner.b, view.kind, parts[0], parts[1 : 1 + count], parts[1 + count :]
+                )
+                continue
+            value, place = next(values), cgutils.alloca_once(inner.b, self.context.get_value_type(kinds.local[name]))
+            if name in set_:
+                back.append((place, value))
+                value = inner.b.load(value)
+            inner.b.store(value, place)
+            inner.places[name] = place
+        for name in sorted(own & kinds.stored):
+            inner.places[name] = cgutils.alloca_once(inner.b, self.context.get_value_type(kinds.local[name]))
+        inner.line(line)
+        for place, target in back:
+            inner.b.store(inner.b.load(place), target)
+        inner.b.ret(ir.Constant(ir.IntType(32), 0))
+        return function
 
     def line(self, line: ast.stmt) -> None:
         match line:

@@ -56,11 +56,11 @@ def test_it_computes_what_the_reference_does(of, dtype, tolerance):
 
 def test_large_layers_run_as_matrix_products_with_the_same_numbers():
     with gg.Graph() as g:
-        x, W, V = gg.input("x", 70), gg.param("W", 60, 70), gg.param("V", 50, 60)
+        x, W, V = gg.input("x", 70), gg.param("W", 60, 70), gg.param("V", 80, 60)
         g.A = gg.relu(W @ x)
         g.B = V @ g.A
         g.J = gg.batch_sum(gg.sum(gg.square(g.B)))
-    given = {"x": random.normal(size=(9, 70)), "W": random.normal(size=(60, 70)), "V": random.normal(size=(50, 60))}
+    given = {"x": random.normal(size=(9, 70)), "W": random.normal(size=(60, 70)), "V": random.normal(size=(80, 60))}
     f, reference = gg.compile(g, "J", wrt=["W", "V", "x"]), gg.compile(g, "J", wrt=["W", "V", "x"], target="numpy")
     assert f.source.count("product(") == 6
     ours, theirs = f(**given), reference(**given)

@@ -12,7 +12,7 @@ from graphgrad import networks
 from graphgrad.runtime import team
 
 random = np.random.default_rng(13)
-SAMPLES = 20_000
+SAMPLES = 200_000
 X, T = random.normal(size=(SAMPLES, 2)), random.integers(0, 2, SAMPLES).astype(float)
 
 
