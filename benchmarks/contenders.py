@@ -167,6 +167,3 @@ def pytensor(workload: str, load: Workload, threads: int) -> Step:
     update = pn.function([x, t], value.astype("float32"), updates=updates, mode="NUMBA")
     X, T = load.arrays["x"], load.arrays["t"]
     return lambda: float(update(X, T))
-
-
-CONTENDERS = {"graphgrad": graphgrad, "torch": torch, "jax": jax, "pytensor": pytensor}

@@ -21,7 +21,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from contenders import CONTENDERS
 from workloads import WORKLOADS, Workload, made
 
 HERE = Path(__file__).parent
@@ -77,9 +76,7 @@ def _threads(count: int) -> dict[str, str]:
 def measured(name: str, load: Workload, threads: int, cache: str) -> list[dict[str, Any]]:
     """The rows of one workload at one number of threads."""
     runners, rows = [], []
-    for contender in CONTENDERS:
-        if contender != "graphgrad" and contender not in load.peers:
-            continue
+    for contender in ("graphgrad", *load.peers):
         try:
             runners.append(Runner(contender, name, threads, cache))
         except ChildProcessError as error:

@@ -20,13 +20,13 @@ def main() -> None:
     contender, workload, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
     if threads == 1 and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    from contenders import CONTENDERS
     from workloads import made
 
     load = made(workload)
-    importlib.import_module(contender)  # its import is not its first step; what it loads later is
+    module = importlib.import_module("contenders" if load.trains else "functions")
+    importlib.import_module({"inductor": "torch"}.get(contender, contender))  # its import is not its first step
     begin = time.perf_counter()
-    step = CONTENDERS[contender](workload, load, threads)
+    step = getattr(module, contender)(workload, load, threads)
     losses = [step()]
     first = time.perf_counter() - begin
     losses += [step() for _ in range(STEPS_COMPARED - 1)]

@@ -22,6 +22,8 @@ class Workload:
     asked: dict[int, float]
     loop: int = 0  # steps in one call, inside of compiled code; 0 where each is called from Python
     peers: tuple[str, ...] = ("torch", "jax", "pytensor")
+    dtype: str = "float32"
+    trains: bool = True  # else it is a value with its gradients
 
 
 def lecture(samples: int, loop: int = 0) -> Workload:
@@ -66,6 +68,29 @@ def cnn() -> Workload:
     return Workload("CNN 32x32x3, batch 64", arrays, weights, {1: 0.5, 2: 0.5}, peers=("torch", "jax"))
 
 
+LENGTHS = [(10 + k) / 20 for k in range(18)]
+TARGET = (1.0, 2.0)
+
+
+def chain(dtype: str, asked: float) -> Workload:
+    random = np.random.default_rng(4)
+    arrays = {"x": random.normal(size=10_000_000), "a": np.array(0.7), "b": np.array(0.1)}
+    name = f"sum(tanh(ax + b) sigmoid(x)² exp(-x²)) and 3 gradients, 10 M {dtype}"
+    return Workload(name, arrays, {}, {1: asked}, 0, ("torch", "inductor", "jax", "pytensor"), dtype, False)
+
+
+def arm() -> Workload:
+    arrays = {"x": np.random.default_rng(5).normal(size=len(LENGTHS))}
+    name = "robot arm, cost and 18 partials of a SymPy expression, float64"
+    return Workload(name, arrays, {}, {1: 0.05}, 0, ("jax", "pytensor"), "float64", False)
+
+
+def valley() -> Workload:
+    arrays = {"x": np.random.default_rng(6).normal(size=1000)}
+    name = "Rosenbrock, n = 1000, gradient, from an indexed sum, float64"
+    return Workload(name, arrays, {}, {1: 0.2}, 0, ("torch", "jax", "pytensor"), "float64", False)
+
+
 WORKLOADS: dict[str, Callable[[], Workload]] = {
     "lecture1": lambda: lecture(1),
     "lecture32": lambda: lecture(32),
@@ -74,12 +99,16 @@ WORKLOADS: dict[str, Callable[[], Workload]] = {
     "mlp": mlp,
     "lenet": lenet,
     "cnn": cnn,
+    "chain32": lambda: chain("float32", 0.2),
+    "chain64": lambda: chain("float64", 0.3),
+    "arm": arm,
+    "valley": valley,
 }
 
 
 def made(name: str) -> Workload:
-    """A workload by name, its numbers in float32."""
+    """A workload by name, its numbers in its precision."""
     found = WORKLOADS[name]()
     for arrays in (found.arrays, found.weights):
-        arrays.update({key: np.ascontiguousarray(array, np.float32) for key, array in arrays.items()})
+        arrays.update({key: np.array(array, found.dtype) for key, array in arrays.items()})
     return found
