@@ -22,6 +22,9 @@ from graphgrad.ops.linear import Outer, Transpose
 LONGEST_TEXT = 6
 """How many unnamed operations one line of source may hold."""
 
+MOST = 48
+"""How many instructions share one nest of loops; longer ones take the compiler long and are not faster."""
+
 Where = tuple[Index, ...]
 
 
@@ -259,7 +262,7 @@ class _Scheduler:
             if nest.items[0].instruction in alone:
                 continue
             at_own_index = all(where == own for item, where in reads if item.nest is nest)
-            if nest.space == space and at_own_index:
+            if nest.space == space and at_own_index and len(nest.items) < MOST:
                 break
         else:
             nests.append(nest := Nest(formula.axes))
