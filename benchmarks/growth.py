@@ -8,6 +8,7 @@ first step, and for a step after that.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -74,7 +75,7 @@ def measured(axis: str, size: int) -> dict[str, float]:
             step(X)
             count += 1
         best = min(best, (time.perf_counter() - begin) / count)
-    build, differentiate, compile_ = (b - a for a, b in zip(times, times[1:], strict=False))
+    build, differentiate, compile_ = (b - a for a, b in itertools.pairwise(times))
     return dict(zip(PARTS, (build, differentiate, compile_, best), strict=True))
 
 

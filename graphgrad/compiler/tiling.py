@@ -26,15 +26,6 @@ REST = 1.1
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A stretch of an axis that is walked in steps: `count` tiles of `size` elements from `first` on."""
-
-    first: int
-    size: int
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
 class Tile:
     """Along which output axes a tile extends, that of the left operand and that of the right one, and how far."""
 
@@ -82,13 +73,9 @@ def tile_of(formula: Formula) -> Tile:
                     if a * b > registers() or (left is None and a > 1) or (right is None and b > 1):
                         continue
                     stretches = [
-                        parts_of(1 if axis is None else axis.extent or 1, size)
-                        for axis, size in ((left, a), (right, b))
+                        _pieces(1 if axis is None else axis.extent or 1, size) for axis, size in ((left, a), (right, b))
                     ]
-                    cost = sum(
-                        p.count * q.count * (p.size * q.size + p.size + q.size + 2)
-                        for p, q in itertools.product(*stretches)
-                    )
+                    cost = sum(m * n * (p * q + p + q + 2) for (m, p), (n, q) in itertools.product(*stretches))
                     others = 1
                     for axis in formula.axes:
                         others *= 1 if axis in (left, right) else axis.extent or 1
@@ -99,8 +86,7 @@ def tile_of(formula: Formula) -> Tile:
     return best[1]
 
 
-def parts_of(extent: int, size: int) -> tuple[Part, ...]:
-    """An axis in tiles of this size, and what is left over as one of its own."""
+def _pieces(extent: int, size: int) -> list[tuple[int, int]]:
+    """How many tiles of which size an axis is covered by."""
     whole, rest = divmod(extent, size)
-    parts = [Part(0, size, whole)] if whole else []
-    return tuple([*parts, Part(whole * size, rest, 1)] if rest else parts)
+    return [(whole, size)] * bool(whole) + [(1, rest)] * bool(rest)

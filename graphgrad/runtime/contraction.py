@@ -25,11 +25,26 @@ from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from graphgrad.compiler.tiling import Part, parts_of
 from graphgrad.runtime.lanes import Lanes
 from graphgrad.runtime.vectorised import has_fma
 
 WHOLE = ir.IntType(64)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stretch of an axis that is walked in steps: `count` tiles of `size` elements from `first` on."""
+
+    first: int
+    size: int
+    count: int
+
+
+def parts_of(extent: int, size: int) -> tuple[Part, ...]:
+    """An axis in tiles of this size, and what is left over as one of its own."""
+    whole, rest = divmod(extent, size)
+    parts = [Part(0, size, whole)] if whole else []
+    return tuple([*parts, Part(whole * size, rest, 1)] if rest else parts)
 
 
 @dataclass(frozen=True)

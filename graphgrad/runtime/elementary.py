@@ -8,7 +8,7 @@ import numpy as np
 from numba import config
 from numba.extending import register_jitable
 
-from graphgrad.ops import symbolic
+from graphgrad.ops import hashing
 
 if config.DISABLE_JIT:
     from scipy.special import erf, erfc
@@ -47,8 +47,8 @@ else:
     )
 
 floor, ceil, rint = np.floor, np.ceil, np.rint  # those of math give integers, which hold no NaN
-register_jitable(symbolic.mixed)
-hashed = register_jitable(symbolic.hashed)
+register_jitable(hashing.mixed)
+hashed = register_jitable(hashing.hashed)
 inf, nan = math.inf, math.nan
 
 __all__ = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -282,6 +283,28 @@ class Function:
         from graphgrad.runtime.bound import BoundStep
 
         return BoundStep(self, optimizer, parameters)
+
+    def export(self, path: str | os.PathLike[str], **parameters: object) -> None:
+        """Write the function as one Python file that needs NumPy and Numba only.
+
+        It holds the generated step, the kernels that the step calls, and `evaluate(x=..., W0=...)`, which takes arrays
+        by name and gives the outputs and the gradients (`grad_W0`) by name. The parameters, if they are given here, are
+        written beside it: those of `net.py` into `net.npz`, from which `evaluate` then takes them.
+
+        Raises GraphError where the file cannot be written or its name is none of a module, DataError for parameters that
+        do not fit.
+
+        >>> import graphgrad as gg, tempfile
+        >>> with gg.Graph() as g:
+        ...     x, w = gg.input("x", 2), gg.param("w", 2)
+        ...     g.y = gg.sigmoid(w @ x)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     gg.compile(g, "y", wrt="w").export(f"{folder}/neuron.py", w=[1.0, 2.0])
+        """
+        from graphgrad.runtime.export import export
+
+        lean = Function(self.graph, self.outputs, self.gradients, "cpu", self.dtype.name, self.rewrites, keep=False)
+        export(lean, path, parameters)
 
     def __repr__(self) -> str:
         shown = ", ".join(str(node.name) for node in self.outputs)

@@ -22,8 +22,10 @@ from numba.core.typeconv import Conversion
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, register_model
 
-from graphgrad.compiler.loops import LANES
-from graphgrad.runtime.memory import view_at
+from graphgrad.runtime.views import view_at
+
+LANES = {name: 64 // np.dtype(name).itemsize for name in ("float32", "float64")}
+"""How many samples are computed at once: the numbers of one cache line."""
 
 
 class Lanes(types.Type):  # type: ignore[misc]

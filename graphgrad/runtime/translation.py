@@ -23,7 +23,7 @@ from numba.np.arrayobj import populate_array
 
 from graphgrad.runtime.contraction import sums_of_products
 from graphgrad.runtime.lanes import Lanes, lanes_at
-from graphgrad.runtime.memory import array_at
+from graphgrad.runtime.views import array_at
 
 WHOLE = ir.IntType(64)
 LONG = 64
