@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 
@@ -25,6 +26,9 @@ from graphgrad.compiler.loops import (
 )
 
 WIDTH = 100
+
+GLUE = "\0"
+"""Stands for a space where no line is broken: inside of an index."""
 
 CHUNK = 256
 """How many blocks of lanes are summed up in one go: sums of more numbers, one after the other, would lose digits."""
@@ -413,8 +417,10 @@ class _Printer:
             return
         sign = next(sign for sign in (" = ", " += ", " *= ", "return ") if sign in line)
         head, sign, tail = line.partition(sign)
+        tail = re.sub(r"\[[^\[\]]*\]", lambda index: index[0].replace(" ", GLUE), tail)
         parts = textwrap.wrap(tail, WIDTH - 4 * depth - 8, break_long_words=False, break_on_hyphens=False)
-        self.lines += [f"{indent}{head}{sign}(", *(f"{indent}    {part}" for part in parts), f"{indent})"]
+        lines = [f"{indent}{head}{sign}(", *(f"{indent}    {part}" for part in parts), f"{indent})"]
+        self.lines += [line.replace(GLUE, " ") for line in lines]
 
 
 _LANES_IMPORTS = ("    below, choose, lanes_at, load_lanes, numbered, sum_of_lanes",)

@@ -275,7 +275,8 @@ class _Lowering:
             self.done.add(item.instruction)
         self.here = None
         for position in reversed(range(len(nest.axes))):
-            inner = [Loop(LOOP_NAMES[position], nest.axes[position].extent, inner)]
+            if (extent := nest.axes[position].extent) != 1:
+                inner = [Loop(LOOP_NAMES[position], extent, inner)]
         return inner
 
     def _item(self, item: Item, nest: Nest) -> list[Statement]:
@@ -318,7 +319,7 @@ class _Lowering:
             picked = next(
                 (axis for axis, own in zip(over, _own(item), strict=True) if own == item.formula.picked), None
             )
-            if self._lanes_here:
+            if self._lanes_here or (picked is not None and picked.extent == 1):
                 picked = None  # each lane would have another place
             if picked is not None:
                 body = [Let(picked.name, self._place(item, where, picked)), *body]
@@ -330,7 +331,7 @@ class _Lowering:
     def _loops(self, formula: Formula, axes: tuple[Axis, ...], over: tuple[Axis, ...], where: Where) -> list[Loop]:
         """The loops over what is summed up: in steps where an index is whole at every so many of an axis only."""
         own = (*formula.axes, *(axis for axis in formula.over if axis is not SAMPLES))
-        found = {axis: Loop(axis.name, axis.extent) for axis in over}
+        found = {axis: Loop(axis.name, axis.extent) for axis in over if axis.extent != 1}
         self.whole = set()
         for read in (*formula.reads, tuple(index for index, _ in formula.within)):
             for index in substitute(read, own, where):
@@ -341,7 +342,7 @@ class _Lowering:
                     continue
                 (axis, factor), rest = ends[0], tuple(term for term in index.terms if term[0] not in found)
                 start = Index(tuple((one, -factor * times) for one, times in rest), -factor * index.offset)
-                loop = replace(found[axis], start=f"({_index(start)}) % {index.divisor}", step=index.divisor)
+                loop = replace(found[axis], start=f"{_apart(_index(start))} % {index.divisor}", step=index.divisor)
                 if found[axis].step == 1 or found[axis] == loop:
                     found[axis] = loop
                     self.whole.add(index)
@@ -388,7 +389,7 @@ class _Lowering:
         self.needed.add(instruction)
         sign = "+=" if item.over_samples else "="
         function = self._own_name("sum", self.array_names[instruction])
-        text = f"{out}[{', '.join(_names(axes))}] {sign} {operands[0][1]} * {operands[1][1]}"
+        text = f"{out}[{', '.join(axis.name for axis in axes)}] {sign} {operands[0][1]} * {operands[1][1]}"
         extents = {axis.name: axis.extent or 1 for axis in (*axes, *over)}
         self.sums[function] = SumOfProducts(function, text, extents, along, within)
         whole = f"{out}[block]" if not item.over_samples and instruction in self.full else out
@@ -440,7 +441,8 @@ class _Lowering:
         self.scratch[name] = tuple(shape), item.nest
         axes = tuple(Axis(LOOP_NAMES[k], extent) for k, extent in enumerate(shape))
         source_at = tuple(Index(((axis, 1),), -by) for axis, by in zip(axes, shift, strict=True))
-        copied: list[Statement] = [Store(name, _names(axes), grouped(self._read(operand, source_at, 0.0), SUM))]
+        index = tuple(axis.name for axis in axes)
+        copied: list[Statement] = [Store(name, index, grouped(self._read(operand, source_at, 0.0), SUM))]
         for axis in reversed(axes):
             copied = [Loop(axis.name, axis.extent, copied)]
         return name, shift, copied
@@ -584,7 +586,7 @@ class _Lowering:
             return []
         low, high = index.range()
         shown = self._index(replace(index, divisor=1))
-        tests = [f"({shown}) % {index.divisor} == 0"] if index.divisor > 1 and index not in self.whole else []
+        tests = [f"{_apart(shown)} % {index.divisor} == 0"] if index.divisor > 1 and index not in self.whole else []
         below, above = low < 0, high >= extent * index.divisor
         if below or above:
             tests.append(f"{'0 <= ' * below}{shown}{f' < {extent * index.divisor}' * above}")
@@ -783,26 +785,32 @@ def _plus(index: Index, number: int) -> Index:
 
 
 def _at(axes: Iterable[Axis]) -> Where:
-    return tuple(Index(((axis, 1),)) for axis in axes)
+    """The running indices; along an axis of one element there is no loop, and the index is 0."""
+    return tuple(Index() if axis.extent == 1 else Index(((axis, 1),)) for axis in axes)
 
 
 def _names(axes: tuple[Axis, ...]) -> tuple[str, ...]:
-    return tuple(axis.name for axis in axes)
+    return tuple(map(_index, _at(axes)))
 
 
 def _in_order(axes: tuple[Axis, ...]) -> str:
     """The position among the axes, counted in order."""
     terms, count = [], 1
     for axis in reversed(axes):
-        terms.append((axis, count))
+        terms += [(axis, count)] * (axis.extent != 1)
         count *= axis.extent or 1
     return _index(Index(tuple(reversed(terms))))
+
+
+def _apart(text: str) -> str:
+    """Text in parentheses, unless it is one name or one number."""
+    return text if text.isidentifier() or text.isdigit() else f"({text})"
 
 
 def _index(index: Index) -> str:
     """An affine index as source, whatever table it goes through."""
     if index.divisor > 1:
-        return f"({_index(replace(index, divisor=1))}) // {index.divisor}"
+        return f"{_apart(_index(replace(index, divisor=1)))} // {index.divisor}"
     shown = ""
     for axis, factor in index.terms:
         part = axis.name if abs(factor) == 1 else f"{abs(factor)} * {axis.name}"
