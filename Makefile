@@ -13,7 +13,7 @@ require = @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gr
 environment = $(PYTHON) -m venv $(1) || \
     { $(PYTHON) -m venv --without-pip --clear $(1) && $(PYTHON) -m pip --python $(1)/bin/python install --quiet pip; }
 
-.PHONY: app test check style types layers bench oracle docs lock clean
+.PHONY: app test check style types layers bench growth oracle docs lock clean
 .DELETE_ON_ERROR:
 
 app: .venv/graphgrad.done  ## serve the pages on 127.0.0.1
@@ -37,11 +37,15 @@ layers: .venv/graphgrad.done
 bench: .venv-bench/done  ## time training steps beside the peers of the extra `bench`; ONLY=lenet for one, QUICK=1 for less
 	.venv-bench/bin/python benchmarks/run.py
 
+growth: .venv-bench/done  ## time how cost grows with batch, depth, width and nodes; draws benchmarks/growth.svg
+	.venv-bench/bin/python benchmarks/growth.py
+
 oracle: .venv-bench/done  ## compare every shared operation with PyTorch, over its options
 	.venv-bench/bin/python -m pytest tests/ops/test_pytorch.py
 
-docs: .venv/graphgrad.done  ## write docs/operations.md from the register of operations
+docs: .venv/graphgrad.done  ## write docs/operations.md from the register of operations, and docs/sources from the compiler
 	$(BIN)/python docs/operations.py
+	$(BIN)/python docs/sources.py
 
 lock: .venv/graphgrad.done  ## resolve the dependencies of pyproject.toml anew
 	$(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate --upgrade \

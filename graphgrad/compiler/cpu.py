@@ -27,6 +27,8 @@ from graphgrad.compiler.loops import (
 
 WIDTH = 100
 
+LANES_IMPORT = "\0 what is imported of lanes"
+OF_LANES = frozenset({"below", "choose", "lanes_at", "load_lanes", "numbered", "sum_of_lanes"})
 GLUE = "\0"
 """Stands for a space where no line is broken: inside of an index."""
 
@@ -60,7 +62,7 @@ class _Printer:
             *self._imports("elementary", step.functions - step.wide if step.lanes == 1 else ()),
             *(["from graphgrad.runtime.contraction import contraction"] if step.sums else ()),
             "from graphgrad.runtime.kernel import kernel",
-            *(["from graphgrad.runtime.lanes import (", *_LANES_IMPORTS, ")"] if step.lanes > 1 else ()),
+            LANES_IMPORT,
             *(["from graphgrad.runtime.lanewise import function"] if self._lanewise() else ()),
             *(["from graphgrad.runtime.meeting import meet"] if step.team else ()),
             *(["from graphgrad.runtime.products import add_product, product"] if step.products else ()),
@@ -88,6 +90,7 @@ class _Printer:
         if step.memory.totals:
             first = "mine" if step.team else "0"
             last = f"mine + {step.memory.totals}" if step.team else str(step.memory.totals)
+            self._emit(1, "# the sums over the samples begin at 0")
             self._emit(1, f"memory[{first} : {last}] = real(0.0)")
         for position, phase in enumerate(step.phases):
             if step.updates and step.returns and position == len(step.phases) - 1:
@@ -102,6 +105,9 @@ class _Printer:
             self._loop(names, own)
         elif self._wraps():
             self._call(names)
+        called = {name for line in self.lines for name in re.findall(r"(\w+)\(", line)}
+        position = self.lines.index(LANES_IMPORT)
+        self.lines[position : position + 1] = self._imports("lanes", called & OF_LANES if step.lanes > 1 else ())
         return "\n".join(self.lines) + "\n"
 
     def _trains(self) -> bool:
@@ -120,14 +126,17 @@ class _Printer:
         """How many samples there are, and where in the memory the thread has what is its own."""
         step, length = self.step, self._samples()
         if length:
-            self._emit(1, length)
+            self._emit(1, f"{length}  # samples")
         if step.lanes > 1:
-            self._emit(1, f"blocks = {f'(N + {step.lanes - 1}) // {step.lanes}' if length else '0'}")
+            count = f"(N + {step.lanes - 1}) // {step.lanes}" if length else "0"
+            self._emit(1, f"blocks = {count}  # of {step.lanes} samples, the last one perhaps of fewer")
         if step.team:
             each = step.memory.each
             padded = f"{each * step.lanes} * blocks" if step.lanes > 1 else f"{each} * N"
-            self._emit(1, f"areas = {step.memory.shared}{f' + {padded}' if each else ''}")
-            self._emit(1, f"mine = areas + {step.memory.own} * thread")
+            self._emit(
+                1, f"areas = {step.memory.shared}{f' + {padded}' if each else ''}  # where those of the threads begin"
+            )
+            self._emit(1, f"mine = areas + {step.memory.own} * thread  # where that of this thread begins")
 
     def _unless_no_number(self) -> None:
         """A loss that is no number changes no parameter."""
@@ -166,10 +175,12 @@ class _Printer:
         """A pass over the samples, a block of lanes at a time."""
         lanes, (start, stop) = self.step.lanes, phase.sums
         count, depth, blocks = stop - start, 1, "first, last"
+        self._emit(1, "# this thread's share of the blocks")
         self._emit(1, "first, last = blocks * thread // threads, blocks * (thread + 1) // threads")
         if count:
             self._emit(1, f"for chunk in range(first, last, {CHUNK}):")
             partial = f"mine + {phase.partial}"
+            self._emit(2, "# sums of so many blocks are short enough to lose few digits")
             self._emit(2, f"memory[{partial} : {partial} + {lanes * count}] = real(0.0)")
             depth, blocks = 2, f"chunk, min(chunk + {CHUNK}, last)"
         self._emit(depth, f"for block in range({blocks}):")
@@ -179,9 +190,10 @@ class _Printer:
             self._emit(depth + 1, f"load_lanes({given.argument}, {lanes} * block, {given.lanes})")
         self._statements(depth + 1, phase.body)
         if count:
+            self._emit(2, "# the sums of the lanes go into those of the thread")
             self._emit(2, f"partial = lanes_at(memory, {partial}, ({count},))")
             self._emit(2, f"for k in range({count}):")
-            self._emit(3, f"memory[mine + {start} + k] += sum_of_lanes(partial[k])")
+            self._emit(3, f"memory[mine{f' + {start}' if start else ''} + k] += sum_of_lanes(partial[k])")
 
     def _sums_of_threads(self) -> None:
         """What is summed up by all threads is brought together in the part of the first."""
@@ -191,8 +203,9 @@ class _Printer:
     def _by_first_thread(self, body: Sequence[Statement]) -> None:
         self._emit(1, "if thread == 0:")
         for start, stop in self.summed:
+            self._emit(2, "# the sums of all threads go into those of the first")
             self._emit(2, "for k in range(1, threads):")
-            self._emit(3, f"for i in range({start}, {stop}):")
+            self._emit(3, f"for i in range({f'{start}, ' if start else ''}{stop}):")
             self._emit(4, f"memory[areas + i] += memory[areas + {self.step.memory.own} * k + i]")
         self.summed = []
         self._statements(2, body)
@@ -321,9 +334,9 @@ class _Printer:
             case "shared" | "kept":
                 return str(section.offset)
             case "total":
-                return f"areas + {section.offset}"
+                return f"areas + {section.offset}" if section.offset else "areas"
             case "own":
-                return f"mine + {section.offset}"
+                return f"mine + {section.offset}" if section.offset else "mine"
         times = f"{section.offset * lanes} * blocks" if lanes > 1 else _times_n(section.offset)
         return " + ".join(
             [str(memory.shared)] * bool(memory.shared or not section.offset) + [times] * bool(section.offset)
@@ -421,9 +434,6 @@ class _Printer:
         parts = textwrap.wrap(tail, WIDTH - 4 * depth - 8, break_long_words=False, break_on_hyphens=False)
         lines = [f"{indent}{head}{sign}(", *(f"{indent}    {part}" for part in parts), f"{indent})"]
         self.lines += [line.replace(GLUE, " ") for line in lines]
-
-
-_LANES_IMPORTS = ("    below, choose, lanes_at, load_lanes, numbered, sum_of_lanes",)
 
 
 def _stated(stated: SumOfProducts) -> list[str]:

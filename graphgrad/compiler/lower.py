@@ -441,8 +441,8 @@ class _Lowering:
         self.scratch[name] = tuple(shape), item.nest
         axes = tuple(Axis(LOOP_NAMES[k], extent) for k, extent in enumerate(shape))
         source_at = tuple(Index(((axis, 1),), -by) for axis, by in zip(axes, shift, strict=True))
-        index = tuple(axis.name for axis in axes)
-        copied: list[Statement] = [Store(name, index, grouped(self._read(operand, source_at, 0.0), SUM))]
+        running = tuple(axis.name for axis in axes)
+        copied: list[Statement] = [Store(name, running, grouped(self._read(operand, source_at, 0.0), SUM))]
         for axis in reversed(axes):
             copied = [Loop(axis.name, axis.extent, copied)]
         return name, shift, copied
