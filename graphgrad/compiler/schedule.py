@@ -22,6 +22,12 @@ from graphgrad.ops.linear import Outer, Transpose
 LONGEST_TEXT = 6
 """How many unnamed operations one line of source may hold."""
 
+USES = 8
+"""How often a convolution uses each number, at least."""
+
+CONVOLVED = 10_000
+"""How many products of convolutions make lanes worth while for one sample."""
+
 MOST = 48
 """How many instructions share one nest of loops; longer ones take the compiler long and are not faster."""
 
@@ -131,6 +137,23 @@ def on_lanes(program: Program) -> bool:
             count = math.prod(axis.extent or 1 for axis in (*formula.axes, *formula.over))
             work[as_product(instruction) is not None] += count
     return work[False] > work[True]
+
+
+def one_on_lanes(program: Program) -> bool:
+    """Whether a single sample runs on lanes too: where most of it are convolutions, which use each weight many times.
+
+    Only one of the lanes is of use then, but the sums are made in register tiles.
+    """
+    total = convolved = 0
+    for instruction in program.order:
+        if any(operand.type.per_sample for operand in instruction.inputs):
+            formula = formula_of(instruction)
+            count = math.prod(axis.extent or 1 for axis in (*formula.axes, *formula.over))
+            largest = max(one.type.size for one in (instruction, *instruction.inputs))
+            product = formula.body is None and len(formula.reads) == 2
+            total += count
+            convolved += count * (product and count >= USES * largest)
+    return convolved > max(total // 2, CONVOLVED) and on_lanes(program)
 
 
 def schedule(program: Program, kept: frozenset[Instruction], lanes: bool = False) -> Schedule:
