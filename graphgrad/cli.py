@@ -86,6 +86,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.set_defaults(command=_train)
 
+    bench = _on_file(commands, "bench", "time a training step of a network, on samples drawn at random")
+    bench.add_argument("--objective", metavar="NODE", help="what is made small; the last scalar if left out")
+    bench.add_argument(
+        "--samples", type=_whole(1), nargs="+", default=[1, 32, 1024], metavar="N", help="of a step (1 32 1024)"
+    )
+    bench.add_argument("--dtype", default="float32", choices=["float32", "float64"])
+    bench.add_argument("--threads", type=_whole(1), metavar="N", help="that share a step; all if left out")
+    bench.set_defaults(command=_bench)
+
     cache = commands.add_parser("cache", help="look at the kernel cache, or clear it")
     cache.add_argument("action", choices=["info", "clear"])
     cache.set_defaults(command=_cache)
@@ -264,6 +273,20 @@ def _train(options: argparse.Namespace) -> None:
     if options.output:
         save(graph, options.output, history.params)
         print(f"saved: {options.output} and {weights_path(options.output)}")
+
+
+def _bench(options: argparse.Namespace) -> None:
+    from graphgrad.runtime.team import set_num_threads
+    from graphgrad.training.timing import timed
+
+    graph, weights = _graph(options)
+    if options.threads:
+        set_num_threads(options.threads)
+    found = timed(graph, _scalar(graph, options.objective), options.samples, options.dtype, weights)
+    print("samples    first step          step    samples in a second")
+    for one in found:
+        rate = one.samples / one.step
+        print(f"{one.samples:7}  {one.first * 1e3:9.1f} ms  {one.step * 1e6:9.2f} µs  {rate:21,.0f}")
 
 
 def _cache(options: argparse.Namespace) -> None:

@@ -142,6 +142,16 @@ def test_train_refuses_a_rate_that_is_none(capsys, table):
     assert "the rate of SGD is -1.0" in refused(capsys, "train", NETWORK, "--data", table, "--rate", "-1")
 
 
+def test_bench_times_a_step_for_each_number_of_samples(capsys):
+    assert main(["bench", NETWORK, "--objective", "l", "--samples", "1", "64", "--threads", "1"]) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split()[:3] == ["samples", "first", "step"]
+    assert [row.split()[0] for row in rows] == ["1", "64"]
+    alone, together = (float(row.split()[3]) for row in rows)
+    assert 0 < alone < 64 * together  # µs
+    assert "'m' is not a node of 'two hidden layers'" in refused(capsys, "bench", NETWORK, "--objective", "m")
+
+
 # -- data --------------------------------------------------------------------------------------------------------
 
 
