@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from graphgrad.compiler.products import Descent, as_product
-from graphgrad.compiler.program import Builder, Instruction, Program, Update
+from graphgrad.compiler.program import Builder, Firing, Instruction, Program, Update, written
 from graphgrad.graph import Type
 from graphgrad.ops import add, divide, multiply, negative, subtract
 
@@ -31,8 +31,18 @@ def with_descents(program: Program) -> Program:
         updates.append(update if found is None else Update(update.target, found))
     if tuple(updates) == program.updates:
         return program
-    names = {new.value: program.names[old.value] for new, old in zip(updates, program.updates, strict=True)}
-    return replace(program, updates=tuple(updates), names={**program.names, **names})
+    pairs = [(old, new) for old, new in zip(program.updates, updates, strict=True) if old is not new]
+    names = {new.value: program.names[old.value] for old, new in pairs}
+    reason = "the product adds to what is there"
+    firings = [
+        Firing("descent by a product", "specialise", written(program.names[old.value]), reason) for old, _ in pairs
+    ]
+    return replace(
+        program,
+        updates=tuple(updates),
+        names={**program.names, **names},
+        firings=(*program.firings, *firings),
+    )
 
 
 class _Split:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graphgrad.compiler.products import Factors, as_product
-from graphgrad.compiler.program import Instruction, Program, Update
+from graphgrad.compiler.program import Firing, Instruction, Program, Update, written
 from graphgrad.compiler.tiling import is_tiled
 from graphgrad.graph import Axis, Formula, Index, Operation, Type
 from graphgrad.ops.batch import SAMPLES, BatchReduce
@@ -95,6 +95,7 @@ def with_sums(program: Program) -> Program:
             users[operand] = users.get(operand, 0) + 1
     fixed = set(program.roots)
     new: dict[Instruction, Instruction] = {}
+    firings = []
     for old in program.order:
         inputs = tuple(new[operand] for operand in old.inputs)
         made = old if inputs == old.inputs else replace(old, inputs=inputs)
@@ -104,6 +105,10 @@ def with_sums(program: Program) -> Program:
             product = formula is not None and formula.body is None and formula.reduction == "sum"
             if product and users[inner] == 1 and inner not in fixed:
                 made = Instruction(Summed(inner.op), new[inner].inputs, old.type)
+                node = program.names.get(old)
+                line = (written(node) if node is not None else "") or old.op.name
+                reason = "the samples are one more axis that is summed over"
+                firings.append(Firing("sum over the samples", "specialise", line, reason))
         new[old] = made
     if all(old is made for old, made in new.items()):
         return program
@@ -113,6 +118,7 @@ def with_sums(program: Program) -> Program:
         updates=tuple(Update(update.target, new[update.value]) for update in program.updates),
         names={new[old]: node for old, node in program.names.items() if old in new},
         notes={new[old]: note for old, note in program.notes.items() if old in new},
+        firings=(*program.firings, *firings),
     )
 
 

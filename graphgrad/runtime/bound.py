@@ -34,7 +34,7 @@ from graphgrad.graph.data import Array, bind, depth_of_user
 from graphgrad.graph.domain import check, expected
 from graphgrad.ops import batch_sum
 from graphgrad.ops.advice import advice
-from graphgrad.runtime.function import Function
+from graphgrad.runtime.function import Function, explained
 from graphgrad.runtime.memory import kept_together, memory_for
 from graphgrad.runtime.team import team
 
@@ -167,6 +167,13 @@ class BoundStep:
     def source(self) -> str:
         """The generated source of a step on several samples."""
         return self._module(2)[1]
+
+    def explain(self) -> str:
+        """What was rewritten and why, and how much memory a step on several samples takes."""
+        module, _ = self._module(2)
+        lanes = module.LANES > 1
+        program = self._program if lanes else with_descents(self._program)
+        return explained(self._title, program, module.MEMORY, self.dtype)
 
     def _module(self, samples: int) -> tuple[Any, str]:
         """The compiled step for so many samples, and its source: one sample is computed alone, several by a team."""

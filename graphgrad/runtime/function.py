@@ -272,11 +272,7 @@ class Function:
 
     def explain(self) -> str:
         """What was rewritten and why, and how much memory a step takes."""
-        fixed, each, _ = self._module[0].MEMORY
-        lines = [f"{self.graph.title or 'graph'}: {len(self.program.order)} instructions"]
-        lines += [f"{f.phase}: {f.rule} at {f.line} ({f.reason})" for f in self.program.firings]
-        lines.append(f"memory: {fixed} numbers and {each} for each sample, {self.dtype}")
-        return "\n".join(lines)
+        return explained(self.graph.title, self.program, self._module[0].MEMORY, self.dtype)
 
     def bind(self, optimizer: Any = None, **parameters: object) -> Any:
         """The training step with parameters, optimiser state and memory inside: `step(X, T)` returns the loss.
@@ -313,6 +309,15 @@ class Function:
     def __repr__(self) -> str:
         shown = ", ".join(str(node.name) for node in self.outputs)
         return f"<compiled {shown} of {self.graph.title or 'graph'!r} for {self.target}, {self.dtype}>"
+
+
+def explained(title: str, program: Program, memory: tuple[int, int, int], dtype: np.dtype[Any]) -> str:
+    """The rewrites of a program in their order, and the memory of its step."""
+    fixed, each, own = memory
+    lines = [f"{title or 'graph'}: {len(program.order)} instructions"]
+    lines += [f"{f.phase}: {f.rule} at {f.line} ({f.reason})" for f in program.firings]
+    of_threads = f" and {own} for each thread" if own else ""
+    return "\n".join([*lines, f"memory: {fixed} numbers, {each} for each sample{of_threads}, {dtype}"])
 
 
 def _bits_of_one(dtype: np.dtype[Any]) -> tuple[Any, int]:

@@ -60,3 +60,13 @@ def test_twice_transposed_is_not_transposed():
     program = gg.compile(g, "A", target="numpy").program
     assert "transpose" not in [instruction.op.name for instruction in program.roots[0].inputs]
     assert [firing.rule for firing in program.firings] == ["transposed twice"]
+
+
+def test_explain_names_each_rewrite_its_line_and_its_reason():
+    g = gg.networks.two_hidden_layers()
+    f = gg.compile(g, "l", wrt=["W0", "w"])
+    said = f.explain().splitlines()
+    assert said[0] == f"two hidden layers: {len(f.program.order)} instructions"
+    (stable,) = [line for line in said if line.startswith("stabilise: cross entropy of a sigmoid at l = ")]
+    assert stable.endswith(")")
+    assert said[-1].startswith("memory: ")

@@ -141,6 +141,7 @@ def test_descent_of_large_weights_is_made_by_the_product():
     step(X, T)
     assert "add_product(W, " in step.source
     assert "dJ_dW" not in step.source
+    assert "specialise: descent by a product at W − rate · ∂J/∂W (the product adds to what is there)" in step.explain()
     np.testing.assert_allclose(step.params["W"], start["W"] - 0.05 * gradient, rtol=1e-12, atol=1e-14)
     step.state["rate"][...] = 0.0
     before = step.params["W"].copy()
