@@ -9,48 +9,24 @@ of many lines each nest of loops is a function apart, and equal ones are one: la
 from __future__ import annotations
 
 import ast
-import operator
 import re
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.np.arrayobj import populate_array
 
 from graphgrad.runtime.contraction import sums_of_products
-from graphgrad.runtime.lanes import Lanes, lanes_at
+from graphgrad.runtime.elements import ON_WHOLE, WHOLE, View, in_order, times
+from graphgrad.runtime.lanes import lanes_at
+from graphgrad.runtime.typed import BINARY, COMPARISONS, IN_PLACE, UNARY, Types, names_in
 from graphgrad.runtime.views import array_at
 
-WHOLE = ir.IntType(64)
 LONG = 64
 """From how many terms on the terms of a sum are added up in an order of the processor's."""
 MANY = 48
 """From how many nests of loops on, one after the other, they are functions apart."""
-_BINARY = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-    ast.Pow: operator.pow,
-    ast.BitAnd: operator.and_,
-    ast.BitOr: operator.or_,
-}
-_IN_PLACE = {ast.Add: operator.iadd, ast.Sub: operator.isub, ast.Mult: operator.imul}
-_UNARY = {ast.USub: operator.neg, ast.Not: operator.not_, ast.Invert: operator.invert}
-_COMPARISONS = {
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-}
 
 
 def translate(
@@ -60,229 +36,8 @@ def translate(
     given = [argument.arg for argument in function.args.args]
     kinds = Types(names, dict(zip(given, signature.args, strict=True)), context)
     kinds.settle(function.body)
-    kinds.uses = _names_in(function)
+    kinds.uses = names_in(function)
     return _Code(kinds, context, builder, signature.return_type).function(given, arguments, function.body)
-
-
-def _names_in(part: ast.AST) -> Counter[str]:
-    """How often each name is in a part of the text, in the order of their first places."""
-    return Counter(node.id for node in ast.walk(part) if isinstance(node, ast.Name))
-
-
-class Types:
-    """The first walk: the type of every local name and of every expression."""
-
-    def __init__(self, names: Mapping[str, Any], given: Mapping[str, Any], context: Any) -> None:
-        self.names, self.context, self.typing = names, context, context.typing_context
-        self.local: dict[str, Any] = dict(given)
-        self.stored: set[str] = set()
-        self.known: dict[ast.expr, Any] = {}
-        self.called: dict[tuple[Any, ...], Any] = {}
-        self.globals: dict[str, Any] = {}
-        self.uses: Counter[str] = Counter()
-        self.apart: dict[tuple[Any, ...], Any] = {}
-
-    def settle(self, body: Sequence[ast.stmt]) -> None:
-        """Walk until no name changes its type any more: a sum that begins as a number may go on as lanes."""
-        while True:
-            before = dict(self.local)
-            self.known.clear()
-            self._block(body)
-            if self.local == before:
-                return
-
-    def _block(self, body: Sequence[ast.stmt]) -> None:
-        for line in body:
-            match line:
-                case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                    self._assigned(name, self.of(value))
-                case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):
-                    for target, value in zip(targets, values, strict=True):
-                        self._assigned(target.id, self.of(value))  # type: ignore[attr-defined]
-                case ast.AugAssign(target=ast.Name(id=name) as target, op=sign, value=value):
-                    self._assigned(name, self.result(_IN_PLACE[type(sign)], self.of(target), self.of(value)))
-                case ast.For(target=ast.Name(id=name), body=inner):
-                    self.local[name] = types.int64
-                    self._block(inner)
-                case ast.If(body=inner):
-                    self._block(inner)
-
-    def _assigned(self, name: str, kind: Any) -> None:
-        self.stored.add(name)
-        before = self.local.get(name)
-        if before is not None and before != kind:
-            kind = self.together(before, kind)
-        self.local[name] = kind
-
-    def together(self, *kinds: Any) -> Any:
-        """The type that holds values of all these types."""
-        found = self.typing.unify_types(*kinds)
-        if found is None:
-            raise TypeError(f"no type holds {' and '.join(map(str, kinds))}")
-        return found
-
-    def of(self, expression: ast.expr) -> Any:
-        """The type of an expression."""
-        if expression not in self.known:
-            self.known[expression] = self._of(expression)
-        return self.known[expression]
-
-    def _of(self, expression: ast.expr) -> Any:
-        match expression:
-            case ast.Constant(value=bool()):
-                return types.boolean
-            case ast.Constant(value=int()):
-                return types.int64
-            case ast.Constant(value=float()):
-                return types.float64
-            case ast.Name(id=name) if name in self.local:
-                return self.local[name]
-            case ast.Name():
-                return self.typing.resolve_value_type(self.value_of(expression))
-            case ast.Attribute(value=ast.Name(id=name), attr="T") if name in self.local:
-                return self.typing.resolve_getattr(self.local[name], "T")
-            case ast.BinOp(left=left, op=sign, right=right):
-                return self.result(_BINARY[type(sign)], self.of(left), self.of(right))
-            case ast.UnaryOp(op=sign, operand=operand):
-                return self.result(_UNARY[type(sign)], self.of(operand))
-            case ast.Compare(left=left, ops=[sign], comparators=[right]):
-                return self.result(_COMPARISONS[type(sign)], self.of(left), self.of(right))
-            case ast.Compare() | ast.BoolOp():
-                return types.boolean
-            case ast.IfExp(body=then, orelse=otherwise):
-                return self.together(self.of(then), self.of(otherwise))
-            case ast.Subscript(value=ast.Attribute(attr="shape")):
-                return types.int64
-            case ast.Subscript(value=array, slice=index):
-                kind, count = self.of(array), len(index.elts) if isinstance(index, ast.Tuple) else 1
-                return kind.copy(ndim=kind.ndim - count) if count < kind.ndim and kind.ndim > 0 else kind.dtype
-            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="reshape")) if name in self.local:
-                array = self.local[name]
-                return types.Array(array.dtype, 1, "C", aligned=array.aligned)
-            case ast.Call(func=called, args=arguments):
-                return self.result(self.value_of(called), *map(self.of, arguments))
-            case ast.Tuple(elts=parts):
-                return types.Tuple([self.of(part) for part in parts])
-        raise SyntaxError(f"a step has no {ast.unparse(expression)}")
-
-    def value_of(self, expression: ast.expr) -> Any:
-        """What a global name stands for."""
-        match expression:
-            case ast.Name(id=name):
-                if name not in self.globals:
-                    builtins = self.names["__builtins__"]
-                    self.globals[name] = (
-                        self.names[name] if name in self.names else dict(getattr(builtins, "__dict__", builtins))[name]
-                    )
-                return self.globals[name]
-            case ast.Attribute(value=of, attr=name):
-                return getattr(self.value_of(of), name)
-        raise SyntaxError(f"a step does not call {ast.unparse(expression)}")
-
-    def result(self, called: Any, *operands: Any) -> Any:
-        """The type of what a function gives for operands of these types."""
-        return self.signature(called, *operands)[0].return_type
-
-    def signature(self, called: Any, *operands: Any) -> tuple[Any, Callable[..., Any]]:
-        """Numba's signature of a function for operands of these types, and its code."""
-        key = called, *operands
-        if key not in self.called:
-            kind = self.typing.resolve_value_type(called)
-            signature = self.typing.resolve_function_type(kind, operands, {})
-            if signature is None:
-                raise TypeError(f"{getattr(called, '__name__', called)} takes no {', '.join(map(str, operands))}")
-            self.called[key] = signature, self.context.get_function(kind, signature)
-        found: tuple[Any, Callable[..., Any]] = self.called[key]
-        return found
-
-
-@dataclass
-class _View:
-    """An array: where it begins, and its extents and strides in elements, as constants where they are known."""
-
-    context: Any
-    builder: Any
-    kind: Any
-    data: Any
-    extents: list[Any]
-    strides: list[Any]
-    given: Any = None
-
-    @classmethod
-    def of(cls, context: Any, builder: Any, kind: Any, value: Any) -> _View:
-        """The view that an array of Numba's is."""
-        array = context.make_array(kind)(context, builder, value)
-        extents = cgutils.unpack_tuple(builder, array.shape, kind.ndim)
-        if kind.layout == "C":
-            return cls(context, builder, kind, array.data, extents, _in_order(builder, extents), value)
-        size = ir.Constant(WHOLE, context.get_abi_sizeof(context.get_data_type(kind.dtype)))
-        strides = [builder.sdiv(stride, size) for stride in cgutils.unpack_tuple(builder, array.strides, kind.ndim)]
-        return cls(context, builder, kind, array.data, extents, strides, value)
-
-    @property
-    def value(self) -> Any:
-        """The same as an array of Numba's."""
-        if self.given is not None:
-            return self.given
-        b, size = self.builder, self.context.get_abi_sizeof(self.context.get_data_type(self.kind.dtype))
-        array = self.context.make_array(self.kind)(self.context, b)
-        populate_array(
-            array,
-            data=self.data,
-            shape=self.extents,
-            strides=[_times(b, stride, ir.Constant(WHOLE, size)) for stride in self.strides],
-            itemsize=ir.Constant(WHOLE, size),
-            meminfo=None,
-            parent=None,
-        )
-        return array._getvalue()
-
-    def element(self, index: Sequence[Any]) -> Any:
-        """Where an element lies."""
-        b = self.builder
-        at: Any = ir.Constant(WHOLE, 0)
-        for place, stride in zip(index, self.strides, strict=True):
-            at = _plus(b, at, _times(b, place, stride))
-        return b.gep(self.data, [at])
-
-    @property
-    def align(self) -> int | None:
-        """Lanes begin wherever a number does."""
-        return self.kind.dtype.real.bitwidth // 8 if isinstance(self.kind.dtype, Lanes) else None
-
-
-def _times(builder: Any, x: Any, y: Any) -> Any:
-    if isinstance(x, ir.Constant) and isinstance(y, ir.Constant):
-        return ir.Constant(WHOLE, x.constant * y.constant)
-    if 1 in (getattr(x, "constant", None), getattr(y, "constant", None)):
-        return y if getattr(x, "constant", None) == 1 else x
-    return builder.mul(x, y, flags=("nsw",))
-
-
-def _plus(builder: Any, x: Any, y: Any) -> Any:
-    if isinstance(x, ir.Constant) and isinstance(y, ir.Constant):
-        return ir.Constant(WHOLE, x.constant + y.constant)
-    if 0 in (getattr(x, "constant", None), getattr(y, "constant", None)):
-        return y if getattr(x, "constant", None) == 0 else x
-    return builder.add(x, y, flags=("nsw",))
-
-
-def _minus(builder: Any, x: Any, y: Any) -> Any:
-    if isinstance(x, ir.Constant) and isinstance(y, ir.Constant):
-        return ir.Constant(WHOLE, x.constant - y.constant)
-    return builder.sub(x, y, flags=("nsw",))
-
-
-_ON_WHOLE = {operator.add: _plus, operator.sub: _minus, operator.mul: _times}
-
-
-def _in_order(builder: Any, extents: Sequence[Any]) -> list[Any]:
-    strides: list[Any] = []
-    each: Any = ir.Constant(WHOLE, 1)
-    for extent in reversed(extents):
-        strides.insert(0, each)
-        each = _times(builder, each, extent)
-    return strides
 
 
 class _Code:
@@ -290,7 +45,7 @@ class _Code:
 
     def __init__(self, kinds: Types, context: Any, builder: Any, result: Any) -> None:
         self.types, self.context, self.b, self.result = kinds, context, builder, result
-        self.views: dict[str, _View] = {}
+        self.views: dict[str, View] = {}
         self.places: dict[str, Any] = {}
         self.running: dict[str, Any] = {}
         self.long = False
@@ -300,7 +55,7 @@ class _Code:
         for name, value in zip(names, arguments, strict=True):
             kind = self.types.local[name]
             if isinstance(kind, types.Array):
-                self.views[name] = _View.of(self.context, b, kind, value)
+                self.views[name] = View.of(self.context, b, kind, value)
             else:
                 self.running[name] = value
         for name, kind in self.types.local.items():
@@ -335,7 +90,7 @@ class _Code:
     def apart(self, line: ast.stmt) -> None:
         """A nest of loops as a function, one for all that differ in their arrays only; its scalars go in and out."""
         kinds, b = self.types, self.b
-        used = _names_in(line)
+        used = names_in(line)
         inside = [name for name in used if name in kinds.local]
         set_ = {n.id for n in ast.walk(line) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         indices = {n.target.id for n in ast.walk(line) if isinstance(n, ast.For) and isinstance(n.target, ast.Name)}
@@ -355,7 +110,7 @@ class _Code:
         number = {name: f"id='{k}'" for k, name in enumerate(inside)}
         number |= {name: f"id='{id(kinds.value_of(ast.Name(name)))}'" for name in used if name not in kinds.local}
         text = re.sub(r"id='(\w+)'", lambda found: number.get(found[1], found[0]), ast.dump(line))
-        locals_ = tuple(kinds.local[name] for name in inside)
+        locals_ = tuple((kinds.local[name], name in own) for name in inside)
         key = text, tuple(shapes), locals_, self.long
         if key not in kinds.apart:
             kinds.apart[key] = self.written_apart(line, given, own, set_, [part.type for part in passed])
@@ -383,7 +138,7 @@ class _Code:
                     for part in (view.data, *view.extents, *view.strides)
                 ]
                 count = len(view.extents)
-                inner.views[name] = _View(
+                inner.views[name] = View(
                     self.context, inner.b, view.kind, parts[0], parts[1 : 1 + count], parts[1 + count :]
                 )
                 continue
@@ -415,12 +170,12 @@ class _Code:
                 total = self.b.fadd(self.b.load(self.places[name]), term, flags=("reassoc", "contract"))
                 self.b.store(total, self.places[name])
             case ast.AugAssign(target=ast.Name(id=name) as target, op=sign, value=value):
-                self.store(name, *self.apply(_IN_PLACE[type(sign)], self.typed(target), self.typed(value)))
+                self.store(name, *self.apply(IN_PLACE[type(sign)], self.typed(target), self.typed(value)))
             case ast.AugAssign(target=ast.Subscript(value=ast.Name(id=array), slice=index), op=sign, value=value):
                 view = self.views[array]
                 at = view.element(self.index(index))
                 before = view.kind.dtype, self.b.load(at, align=view.align)
-                kind, after = self.apply(_IN_PLACE[type(sign)], before, self.typed(value))
+                kind, after = self.apply(IN_PLACE[type(sign)], before, self.typed(value))
                 self.b.store(self.cast(after, kind, view.kind.dtype), at, align=view.align)
             case ast.For(target=ast.Name(id=name), iter=ast.Call(args=limits), body=body):
                 self.loop(name, limits, body)
@@ -517,8 +272,8 @@ class _Code:
     def apply(self, called: Any, *operands: tuple[Any, Any]) -> tuple[Any, Any]:
         """A function of operands, each of which is its type and its value; the type and the value that it gives."""
         kinds = [kind for kind, _ in operands]
-        if called in _ON_WHOLE and all(kind == types.int64 for kind in kinds):
-            return types.int64, _ON_WHOLE[called](self.b, *(value for _, value in operands))
+        if called in ON_WHOLE and all(kind == types.int64 for kind in kinds):
+            return types.int64, ON_WHOLE[called](self.b, *(value for _, value in operands))
         signature, generate = self.types.signature(called, *kinds)
         values = [self.cast(value, kind, to) for (kind, value), to in zip(operands, signature.args, strict=True)]
         return signature.return_type, generate(self.b, values)
@@ -540,11 +295,11 @@ class _Code:
                 kind = self.types.local[name]
                 return self.context.get_getattr(kind, "T")(self.context, self.b, kind, self.views[name].value, "T")
             case ast.BinOp(left=left, op=sign, right=right):
-                return self.apply(_BINARY[type(sign)], self.typed(left), self.typed(right))[1]
+                return self.apply(BINARY[type(sign)], self.typed(left), self.typed(right))[1]
             case ast.UnaryOp(op=sign, operand=operand):
-                return self.apply(_UNARY[type(sign)], self.typed(operand))[1]
+                return self.apply(UNARY[type(sign)], self.typed(operand))[1]
             case ast.Compare(left=left, ops=[sign], comparators=[right]):
-                return self.apply(_COMPARISONS[type(sign)], self.typed(left), self.typed(right))[1]
+                return self.apply(COMPARISONS[type(sign)], self.typed(left), self.typed(right))[1]
             case ast.Compare(left=left, ops=signs, comparators=others):
                 return self.chain(left, signs, others)
             case ast.BoolOp(op=sign, values=[first, *others]):
@@ -577,7 +332,7 @@ class _Code:
         result, before = None, self.typed(left)
         for sign, other in zip(signs, others, strict=True):
             after = self.typed(other)
-            _, test = self.apply(_COMPARISONS[type(sign)], before, after)
+            _, test = self.apply(COMPARISONS[type(sign)], before, after)
             result, before = test if result is None else self.b.and_(result, test), after
         return result
 
@@ -598,7 +353,7 @@ class _Code:
             result.add_incoming(value, block)
         return result
 
-    def view(self, expression: ast.expr) -> _View:
+    def view(self, expression: ast.expr) -> View:
         """An array that an expression is."""
         b, context = self.b, self.context
         match expression:
@@ -608,18 +363,18 @@ class _Code:
                 kind = self.types.of(expression)
                 with b.goto_entry_block():
                     value = context.get_constant_generic(b, kind, self.types.value_of(expression))
-                    self.views[name] = _View.of(context, b, kind, value)
+                    self.views[name] = View.of(context, b, kind, value)
                 return self.views[name]
             case ast.Subscript(value=array, slice=index):
                 whole, first = self.view(array), self.index(index)
                 data = whole.element([*first, *[ir.Constant(WHOLE, 0)] * (whole.kind.ndim - len(first))])
                 rest = whole.extents[len(first) :], whole.strides[len(first) :]
-                return _View(context, b, self.types.of(expression), data, *rest)
+                return View(context, b, self.types.of(expression), data, *rest)
             case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="reshape")):
                 whole, count = self.views[name], ir.Constant(WHOLE, 1)
                 for extent in whole.extents:
-                    count = _times(b, count, extent)
-                return _View(context, b, self.types.of(expression), whole.data, [count], [ir.Constant(WHOLE, 1)])
+                    count = times(b, count, extent)
+                return View(context, b, self.types.of(expression), whole.data, [count], [ir.Constant(WHOLE, 1)])
             case ast.Call(func=called, args=[memory, start, ast.Tuple(elts=shape)]) if self.types.value_of(called) in (
                 array_at,
                 lanes_at,
@@ -628,5 +383,5 @@ class _Code:
                 first = b.gep(self.view(memory).data, [self.value(start)])
                 data = b.bitcast(first, context.get_data_type(kind.dtype).as_pointer())
                 extents = [self.value(extent) for extent in shape]
-                return _View(context, b, kind, data, extents, _in_order(b, extents))
+                return View(context, b, kind, data, extents, in_order(b, extents))
         raise SyntaxError(f"a step has no array like {ast.unparse(expression)}")

@@ -125,6 +125,26 @@ def test_a_line_that_no_step_has_is_refused(tmp_path):
         kernel("void(float64[::1])")(space["step"])
 
 
+@pytest.mark.parametrize("samples", [1, 19])
+def test_nests_that_are_functions_apart_do_what_they_did_in_place(samples):
+    with gg.Graph("deep") as g:
+        h = x = gg.input("x", 5)
+        s = gg.param("s")
+        for k in range(24):
+            width = 5 if k % 5 else 6
+            W, b = gg.param(f"W{k}", width, h.shape[0]), gg.param(f"b{k}", width)
+            h = (gg.tanh, gg.sigmoid, gg.sin)[k % 3](W @ h + (b if k % 2 else -b * s))
+            if k % 7 == 6:
+                h = h - gg.mean(h)
+        g.J = gg.batch_mean(gg.sum(gg.square(h)))
+    names = [node.name.ident for node in g.parameters]
+    given = {name: random.normal(size=g[name].shape) for name in names} | {"x": random.normal(size=(samples, 5))}
+    ours, theirs = (gg.compile(g, "J", wrt=[*names, "x"], target=target)(**given) for target in ("cpu", "numpy"))
+    assert float(ours["J"]) == pytest.approx(float(theirs["J"]), rel=1e-12)
+    for name in (*names, "x"):
+        np.testing.assert_allclose(ours.grad[name], theirs.grad[name], rtol=1e-10, atol=1e-14)
+
+
 @needs_a_compiler
 def test_descent_of_large_weights_is_made_by_the_product():
     g, _ = wide()
