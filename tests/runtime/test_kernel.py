@@ -128,7 +128,7 @@ def test_a_line_that_no_step_has_is_refused(tmp_path):
 @pytest.mark.parametrize("samples", [1, 19])
 def test_nests_that_are_functions_apart_do_what_they_did_in_place(samples):
     with gg.Graph("deep") as g:
-        h = x = gg.input("x", 5)
+        h = gg.input("x", 5)
         s = gg.param("s")
         for k in range(24):
             width = 5 if k % 5 else 6
