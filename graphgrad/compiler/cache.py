@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from graphgrad.graph import GraphError
 
@@ -168,14 +169,23 @@ def _execute(name: str, file: Path) -> ModuleType:
 
 
 def _as_compiled(module: ModuleType) -> None:
-    """Where Numba is switched off, NumPy computes, and is as silent as compiled code about what is infinite or NaN."""
+    """Where Numba is switched off, NumPy computes: as silent as compiled code about what is infinite or NaN, and it
+    returns a plain number too."""
     import numba
     import numpy
+
+    def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            with numpy.errstate(all="ignore"):
+                result = function(*arguments)
+            return result.item() if isinstance(result, numpy.generic) else result
+
+        return call
 
     if numba.config.DISABLE_JIT:
         for function in ("step", "run", "call"):
             if hasattr(module, function):
-                setattr(module, function, numpy.errstate(all="ignore")(getattr(module, function)))
+                setattr(module, function, compiled(getattr(module, function)))
 
 
 @contextlib.contextmanager
