@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -65,11 +66,22 @@ class _Code:
         if self.result != types.none:
             returned = cgutils.alloca_once(b, self.context.get_value_type(self.result))
         self.returned, self.end = returned, b.append_basic_block("end")
+        for line in body:
+            self.tables(line)
         self.block(body)
         if not b.block.is_terminated:
             b.branch(self.end)
         b.position_at_end(self.end)
         return self.context.get_dummy_value() if returned is None else b.load(returned)
+
+    def tables(self, part: ast.AST) -> None:
+        """Views of the constant arrays that a part of the text reads; made before any of it, where all of it sees them."""
+        for name in names_in(part):
+            if name not in self.types.local and isinstance(self.types.value_of(ast.Name(name)), np.ndarray):
+                array = self.types.value_of(ast.Name(name))
+                kind = self.types.typing.resolve_value_type(array)
+                value = self.context.get_constant_generic(self.b, kind, array)
+                self.views[name] = View.of(self.context, self.b, kind, value)
 
     # -- statements ----------------------------------------------------------------------------------------------
 
@@ -150,6 +162,7 @@ class _Code:
             inner.places[name] = place
         for name in sorted(own & kinds.stored):
             inner.places[name] = cgutils.alloca_once(inner.b, self.context.get_value_type(kinds.local[name]))
+        inner.tables(line)
         inner.line(line)
         for place, target in back:
             inner.b.store(inner.b.load(place), target)
@@ -358,12 +371,6 @@ class _Code:
         b, context = self.b, self.context
         match expression:
             case ast.Name(id=name) if name in self.views:
-                return self.views[name]
-            case ast.Name(id=name):
-                kind = self.types.of(expression)
-                with b.goto_entry_block():
-                    value = context.get_constant_generic(b, kind, self.types.value_of(expression))
-                    self.views[name] = View.of(context, b, kind, value)
                 return self.views[name]
             case ast.Subscript(value=array, slice=index):
                 whole, first = self.view(array), self.index(index)

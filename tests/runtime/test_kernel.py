@@ -115,6 +115,18 @@ def step(x, out):
     assert np.isnan(small_step.step(x, mine))
 
 
+def test_constant_arrays_are_seen_from_nests_apart():
+    """The U-net reads places and weights of its up-sampling from arrays of the source, in nests that are functions."""
+    g = gg.networks.u_net()
+    names = [node.name.ident for node in g.parameters]
+    given = {name: random.normal(size=g[name].shape) for name in names}
+    given |= {node.name.ident: (random.random((2, *node.shape)) > 0.5).astype(float) for node in g.inputs}
+    ours, theirs = (gg.compile(g, "l", wrt=names[:2], target=target)(**given) for target in ("cpu", "numpy"))
+    np.testing.assert_allclose(ours["l"], theirs["l"], rtol=1e-12)
+    for name in names[:2]:
+        np.testing.assert_allclose(ours.grad[name], theirs.grad[name], rtol=1e-9, atol=1e-12)
+
+
 @needs_a_compiler
 def test_a_line_that_no_step_has_is_refused(tmp_path):
     file = tmp_path / "odd_step.py"
