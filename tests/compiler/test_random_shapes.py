@@ -44,7 +44,7 @@ def layers(random):
     return g
 
 
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("network", [convolutions, layers])
 def test_values_and_gradients_are_those_of_the_reference(network, seed):
     random = np.random.default_rng(seed)
