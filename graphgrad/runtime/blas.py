@@ -19,11 +19,8 @@ NEEDED = ("avx512f", "avx512bw", "avx512dq", "avx512vl")
 
 
 def prepare() -> None:
-    """Name the processor to OpenBLAS where it would not know it, and leave its loading to the first product."""
-    if "scipy.linalg" in sys.modules:
-        return
-    _put_off()
-    if VARIABLE in os.environ:
+    """Name the processor to OpenBLAS where it would not know it."""
+    if VARIABLE in os.environ or "scipy.linalg" in sys.modules:
         return
     import llvmlite.binding
 
@@ -32,9 +29,14 @@ def prepare() -> None:
         os.environ[VARIABLE] = "SkylakeX"
 
 
-def _put_off() -> None:
-    """Numba finds out whether SciPy has a BLAS library by loading all of `scipy.linalg`, a third of a short program's
-    start. SciPy is there, as a dependency of this package; Numba looks again where it compiles a product."""
+def put_off() -> None:
+    """Have Numba load its definitions without SciPy's products.
+
+    It finds out whether SciPy has them by loading all of `scipy.linalg`, a third of a short program's start. SciPy is
+    there, as a dependency of this package; Numba looks again where it compiles a product.
+    """
+    if "scipy.linalg" in sys.modules or "numba.np.arraymath" in sys.modules:
+        return
     from numba.np import linalg
 
     look, linalg.ensure_blas = linalg.ensure_blas, lambda: None

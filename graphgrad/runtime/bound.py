@@ -34,6 +34,7 @@ from graphgrad.graph.data import Array, bind, depth_of_user
 from graphgrad.graph.domain import check, expected
 from graphgrad.ops import batch_sum
 from graphgrad.ops.advice import advice
+from graphgrad.runtime import blas
 from graphgrad.runtime.function import Function, explained
 from graphgrad.runtime.memory import kept_together, memory_for
 from graphgrad.runtime.team import team
@@ -154,6 +155,7 @@ class BoundStep:
         module, _ = self._module(batch)
         memory, threads = self._memory(module, batch)
         own = (self._parameters, memory) if self._parameters.size else (memory,)
+        blas.put_off()  # the loop is compiled by Numba itself
         if hasattr(module, "WORK"):
             done = team.run(module.run, (*arrays, batch, losses, *own), threads)
         else:

@@ -14,8 +14,10 @@ from typing import Any
 
 from numba import config, njit, types
 from numba.core import sigutils
+from numba.core.runtime import rtsys
 from numba.extending import intrinsic
 
+from graphgrad.runtime import blas
 from graphgrad.runtime.translation import translate
 
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
@@ -27,9 +29,32 @@ def kernel(signature: str) -> Callable[[Callable[..., Any]], Any]:
     def decorate(step: Callable[..., Any]) -> Any:
         if config.BOUNDSCHECK or config.DISABLE_JIT:
             return njit(signature, cache=True, **OPTIONS)(step)
-        return njit(signature, cache=True, **OPTIONS)(_small(step, signature))
+        small = njit(cache=True, **OPTIONS)(_small(step, signature))
+        _load_alone(small)
+        small.compile(signature)
+        small.disable_compile()
+        return small
 
     return decorate
+
+
+def _load_alone(dispatcher: Any) -> None:
+    """Machine code that lies in the cache needs Numba's runtime. The definitions of all functions that Numba knows, which
+    take as long to load as all else in a short program, are left to the first step that is compiled."""
+    cache = dispatcher._cache
+    if not hasattr(cache, "_load_overload") or not hasattr(cache, "_guard_against_spurious_io_errors"):
+        return
+
+    def load_overload(signature: Any, context: Any) -> Any:
+        rtsys.initialize(context)
+        found = None
+        with cache._guard_against_spurious_io_errors():
+            found = cache._load_overload(signature, context)
+        if found is None:
+            blas.put_off()
+        return found
+
+    cache.load_overload = load_overload
 
 
 def _small(step: Callable[..., Any], signature: str) -> Callable[..., Any]:
