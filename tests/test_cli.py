@@ -147,8 +147,9 @@ def test_bench_times_a_step_for_each_number_of_samples(capsys):
     head, *rows = capsys.readouterr().out.splitlines()
     assert head.split()[:3] == ["samples", "first", "step"]
     assert [row.split()[0] for row in rows] == ["1", "64"]
-    alone, together = (float(row.split()[3]) for row in rows)
-    assert 0 < alone < 64 * together  # µs
+    for row, samples in zip(rows, (1, 64), strict=True):
+        step, rate = float(row.split()[3]), float(row.split()[5].replace(",", ""))
+        assert rate == pytest.approx(samples / step * 1e6, rel=0.01)  # a step is told in µs
     assert "'m' is not a node of 'two hidden layers'" in refused(capsys, "bench", NETWORK, "--objective", "m")
 
 

@@ -18,28 +18,9 @@ from graphgrad.ops.symbolic import sp
 MOST_PARTS = 100_000
 """How many parts an expression has at most."""
 
-_UNARY = {
-    "exp": "exp",
-    "log": "log",
-    "sin": "sin",
-    "cos": "cos",
-    "tan": "tan",
-    "asin": "asin",
-    "acos": "acos",
-    "atan": "atan",
-    "sinh": "sinh",
-    "cosh": "cosh",
-    "tanh": "tanh",
-    "asinh": "asinh",
-    "acosh": "acosh",
-    "atanh": "atanh",
-    "erf": "erf",
-    "erfc": "erfc",
-    "floor": "floor",
-    "ceiling": "ceil",
-    "Abs": "abs",
-    "sign": "sign",
-}
+_SAME = "exp log sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc floor sign"
+_UNARY = {name: name for name in _SAME.split()} | {"ceiling": "ceil", "Abs": "abs"}
+"""SymPy's functions of one variable, by the name of the operation that each becomes."""
 _FOLDED = {"Max": "maximum", "Min": "minimum"}
 _RELATIONS = {
     "StrictGreaterThan": "greater",
@@ -197,7 +178,7 @@ class Translation:
         return vector
 
     def _whole(self, bound: Any, part: Any) -> Any:
-        number = sp.sympify(bound).subs(self.lengths)
+        number = sp.sympify(bound, strict=True).subs(self.lengths)
         if not number.is_Integer:
             raise GraphError(f"{part}: {bound} is no whole number; lengths are given as lengths={{n: 1000}}")
         return number

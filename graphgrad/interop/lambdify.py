@@ -132,7 +132,7 @@ class Lambda:
             return ()
         if variable.shape is None:
             raise GraphError(f"the length of {variable} is known at its first call: call the function before")
-        known = [sp.sympify(extent).subs(self._lengths) for extent in variable.shape]
+        known = [sp.sympify(extent, strict=True).subs(self._lengths) for extent in variable.shape]
         if not all(extent.is_Integer for extent in known):
             raise GraphError(f"the length of {variable} is known at its first call: call the function before")
         return tuple(int(extent) for extent in known)

@@ -6,6 +6,7 @@ an operation states where its operands are read, and shape, reference, code and 
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -146,9 +147,9 @@ def mapped(name: str) -> Notation:
 class Contracting:
     """What an operation that is a contraction has from it: its formula and its gradient."""
 
+    @abstractmethod
     def contraction(self, *types: Type) -> Contraction:
         """The contraction that the operation is for operands of these types."""
-        raise NotImplementedError
 
     def formula(self, *types: Type) -> Formula:
         return self.contraction(*types).formula(*types)

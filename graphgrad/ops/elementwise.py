@@ -167,7 +167,9 @@ class Elementwise(Operation):
         if options:
             return self.with_options(**options)(*operands)
         if operands and any(is_expression(operand) for operand in operands):
-            return self.expression.xreplace(dict(zip(self.symbols, map(sp.sympify, operands), strict=True)))
+            return self.expression.xreplace(
+                dict(zip(self.symbols, (sp.sympify(one, strict=True) for one in operands), strict=True))
+            )
         return super().__call__(*operands)
 
     def with_options(self, **options: float) -> Elementwise:

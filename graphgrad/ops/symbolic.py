@@ -94,7 +94,7 @@ def numeric(symbols: Sequence[Any], expression: Any) -> Callable[..., Array]:
 
         return fold
 
-    program = walk(plain(sp.sympify(expression)))
+    program = walk(plain(sp.sympify(expression, strict=True)))
 
     def evaluate(*values: Array) -> Array:
         with np.errstate(all="ignore"):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 OURS = "graphgrad."
 ROOT = Path(__file__).parents[2]
+PARAMETER = "parameter "
+"""What the names in the archive begin with, so that none is a word of NumPy's own, such as `file`."""
 
 
 def export(function: Function, path: str | os.PathLike[str], parameters: Mapping[str, object]) -> None:
@@ -35,7 +37,7 @@ def export(function: Function, path: str | os.PathLike[str], parameters: Mapping
     try:
         target.write_text(text, "utf-8")
         if parameters:
-            arrays = {leaf.op.name: array for leaf, array in values.items()}
+            arrays = {f"{PARAMETER}{leaf.op.name}": array for leaf, array in values.items()}
             np.savez(target.with_suffix(".npz"), **arrays)  # type: ignore[arg-type]
     except OSError as error:
         raise GraphError(f"{target} cannot be written: {error.strerror}") from None
@@ -62,7 +64,8 @@ def _text(function: Function, stem: str, weights: bool) -> str:
         _renamed(_without_call(source), package),
         _tables(function, on_lanes),
         _ON_LANES if on_lanes else _ALONE,
-        _CALL.format(weights=f"np.load(Path(__file__).with_name({stem + '.npz'!r}))" if weights else "{}"),
+        _WEIGHTS.format(archive=f"{stem}.npz", skipped=len(PARAMETER)) if weights else "\nWEIGHTS = {}",
+        _CALL,
     ]
     return "\n".join(parts)
 
@@ -189,14 +192,19 @@ def _run(arrays, samples):
     return memory, padded
 """
 
+_WEIGHTS = """
+with np.load(Path(__file__).with_name({archive!r})) as _archive:
+    WEIGHTS = {{name[{skipped}:]: _archive[name] for name in _archive.files}}
+"""
+
 _CALL = '''
 def evaluate(**given):
     """The results by name; arrays that are not given are those of the weights."""
-    given = {{**{weights}, **given}}
+    given = {**WEIGHTS, **given}
     unknown, missing = given.keys() - ARRAYS.keys(), ARRAYS.keys() - given.keys()
     if unknown or missing:
-        raise TypeError(f"evaluate takes {{', '.join(ARRAYS)}}: unknown {{sorted(unknown)}}, missing {{sorted(missing)}}")
-    arrays, samples, single = {{}}, None, False
+        raise TypeError(f"evaluate takes {', '.join(ARRAYS)}: unknown {sorted(unknown)}, missing {sorted(missing)}")
+    arrays, samples, single = {}, None, False
     for name, (shape, per_sample) in ARRAYS.items():
         array = np.ascontiguousarray(given[name], real).reshape(np.shape(given[name]))
         if per_sample:
@@ -204,14 +212,16 @@ def evaluate(**given):
             array = array[None] if single else array
             samples = len(array) if samples is None else samples
         if array.shape != ((samples,) * per_sample + shape):
-            raise ValueError(f"{{name}} has shape {{array.shape}}; it takes {{'(samples, ...) of ' * per_sample}}{{shape}}")
+            raise ValueError(f"{name} has shape {array.shape}; it takes {'(samples, ...) of ' * per_sample}{shape}")
         arrays[name] = array
+    if samples == 0:
+        raise ValueError("the batch is empty: give at least one sample")
     samples = samples or 1
     memory, padded = _run(arrays, samples)
-    results = {{}}
+    results = {}
     for name, (where, shape, per_sample) in RESULTS.items():
         if isinstance(where, str):
-            found = arrays[where]
+            found = arrays[where] if where in arrays else real(samples)  # an argument, or how many samples there are
         elif isinstance(where, float):
             found = np.full((samples,) * per_sample + shape, where, real)
         else:

@@ -66,8 +66,8 @@ def warm():
 
 CORPUS = [
     # code
-    "__import__('os').system('touch /tmp/owned')",
-    "A = __import__('os').system('touch /tmp/owned')",
+    "__import__('os').system('touch owned')",
+    "A = __import__('os').system('touch owned')",
     "A = eval('1')",
     "A = exec('1')",
     "A = open('/etc/passwd')",

@@ -80,6 +80,24 @@ def test_one_sample_and_other_weights(tmp_path):
     np.testing.assert_allclose(found["grad_w"], found["y"] * (1 - found["y"]) * x)
 
 
+def test_a_name_of_numpys_own_and_a_gradient_that_is_the_number_of_samples(tmp_path):
+    with gg.Graph() as g:
+        x, b = gg.input("x"), gg.param("file")
+        g.J = gg.batch_sum(x + b)
+    gg.compile(g, "J", wrt="file").export(tmp_path / "net.py", file=2.0)
+    found = run_alone(tmp_path, {"x": np.arange(5.0)})
+    assert found["J"] == 20
+    assert found["grad_file"] == 5
+
+
+def test_an_empty_batch_is_refused_by_the_file_too(tmp_path):
+    g, _ = neuron()
+    gg.compile(g, "y").export(tmp_path / "net.py", w=np.ones(4))
+    np.savez(tmp_path / "given.npz", x=np.ones((0, 4)))
+    done = subprocess.run([sys.executable, "-c", ALONE], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stderr.endswith("ValueError: the batch is empty: give at least one sample\n")
+
+
 def test_what_does_not_fit_is_said(tmp_path):
     g, _ = neuron()
     f = gg.compile(g, "y", wrt="w")

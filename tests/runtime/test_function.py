@@ -133,3 +133,33 @@ def test_what_was_not_asked_for_is_said(neuron):
         r["l"]
     with pytest.raises(gg.NamingError, match=r"the gradient for w was not asked for"):
         r.grad["w"]
+
+
+def test_results_stay_as_they_were_while_they_are_read_and_their_memory_is_taken_again_after():
+    g = gg.networks.two_hidden_layers()
+    f = gg.compile(g, "l")
+    weights = {leaf.name.ident: np.full(leaf.shape, 0.3) for leaf in g.parameters}
+    T = np.ones(40)
+    first = f(x=np.ones((40, 2)), t=T, **weights)
+    held, copy = first["A"], first["A"].copy()
+    del first  # a view of one value holds all of them
+    second = f(x=-np.ones((40, 2)), t=T, **weights)
+    np.testing.assert_array_equal(held, copy)
+    assert not np.shares_memory(held, second.memory)
+    place = second.memory.ctypes.data
+    del second
+    assert f(x=np.ones((40, 2)), t=T, **weights).memory.ctypes.data == place
+
+
+@pytest.mark.parametrize("samples", [1, 40])
+def test_without_the_values_on_the_way_the_outputs_are_the_same(samples):
+    g = gg.networks.two_hidden_layers()
+    given = {leaf.name.ident: np.linspace(-1, 1, int(np.prod(leaf.shape))).reshape(leaf.shape) for leaf in g.parameters}
+    given |= {"x": np.ones((samples, 2)), "t": np.ones(samples)}
+    lean, full = (gg.compile(g, "l", wrt="W0", keep=keep)(**given) for keep in (False, True))
+    np.testing.assert_allclose(lean["l"], full["l"], rtol=1e-14)
+    np.testing.assert_allclose(lean.grad["W0"], full.grad["W0"], rtol=1e-13)
+    with pytest.raises(
+        gg.NamingError, match=r"A = W⁽⁰⁾x was not kept: add it to the outputs, or compile with keep=True"
+    ):
+        lean["A"]
