@@ -293,9 +293,25 @@ class _Writer:
             }
 
         def product(inner: dict[str, Any], sums: list[Any]) -> list[Any]:
-            left = [self.left.load(self.sum.left, {**inner, **moved(k, 0)}, self.align) for k in rows]
-            right = [self.right.load(self.sum.right, {**inner, **moved(0, m)}, self.align) for m in columns]
-            return [self._fma(left[k], right[m], total) for (k, m), total in zip(cells, sums, strict=True)]
+            """The numbers of the shorter side stay in registers while those of the longer one come and go."""
+            flip = len(rows) > len(columns)
+            short, long = (columns, rows) if flip else (rows, columns)
+
+            def load(side: bool, step: int) -> Any:
+                if side:
+                    return self.right.load(self.sum.right, {**inner, **moved(0, step)}, self.align)
+                return self.left.load(self.sum.left, {**inner, **moved(step, 0)}, self.align)
+
+            before = dict(zip(cells, sums, strict=True))
+            held = [load(flip, step) for step in short]
+            found: dict[tuple[int, int], Any] = {}
+            for step in long:
+                passing = load(not flip, step)
+                for other, value in zip(short, held, strict=True):
+                    cell = (step, other) if flip else (other, step)
+                    left, right = (passing, value) if flip else (value, passing)
+                    found[cell] = self._fma(left, right, before[cell])
+            return [found[cell] for cell in cells]
 
         sums = self._inner(list(self.sum.over), places, [zero] * len(cells), product)
         for (k, m), total in zip(cells, sums, strict=True):
