@@ -13,7 +13,7 @@ require = @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gr
 environment = $(PYTHON) -m venv $(1) || \
     { $(PYTHON) -m venv --without-pip --clear $(1) && $(PYTHON) -m pip --python $(1)/bin/python install --quiet pip; }
 
-.PHONY: app test check style types layers bench growth oracle docs lock clean
+.PHONY: app test check style types layers bench growth oracle docs templates lock clean
 .DELETE_ON_ERROR:
 
 app: .venv/graphgrad.done  ## serve the pages on 127.0.0.1
@@ -46,6 +46,9 @@ oracle: .venv-bench/done  ## compare every shared operation with PyTorch, over i
 docs: .venv/graphgrad.done  ## write docs/operations.md from the register of operations, and docs/sources from the compiler
 	$(BIN)/python docs/operations.py
 	$(BIN)/python docs/sources.py
+
+templates: .venv/graphgrad.done  ## print the formulas of the operations ahead, into graphgrad/compiler/templates.py
+	$(BIN)/python -m graphgrad.compiler.bodies
 
 lock: .venv/graphgrad.done  ## resolve the dependencies of pyproject.toml anew
 	$(BIN)/uv pip compile --universal --generate-hashes --no-header --no-annotate --upgrade \

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
+from graphgrad.compiler.bodies import text_of
 from graphgrad.compiler.layout import Layout, Value, lay_out
 from graphgrad.compiler.loops import (
     LANES,
@@ -30,13 +31,12 @@ from graphgrad.compiler.loops import (
     Tiled,
 )
 from graphgrad.compiler.program import Instruction, Program, Update, written
-from graphgrad.compiler.scalar import ATOM, CHOICE, FUNCTIONS, PRODUCT, SUM, UNARY, Text, grouped, literal, source
+from graphgrad.compiler.scalar import ATOM, CHOICE, FUNCTIONS, PRODUCT, SUM, UNARY, Text, grouped, literal
 from graphgrad.compiler.schedule import Item, Nest, Schedule, Where, schedule, substitute
 from graphgrad.compiler.tiling import tile_of
 from graphgrad.graph import Axis, Formula, Index, Node
 from graphgrad.ops import identity
 from graphgrad.ops.batch import SAMPLES, BatchSize
-from graphgrad.ops.symbolic import sp
 
 LOOP_NAMES = "ijkmpqruvcd"
 RESERVED = frozenset(
@@ -530,9 +530,7 @@ class _Lowering:
         operands += [self._running(axis, running) for axis in formula.values]
         if formula.body is None:
             return self._terms(operands, formula, axes, where)
-        symbols = sp.symbols(f"operand:{len(operands)}", real=True)
-        expression = formula.body(*symbols)
-        text = source(expression, dict(zip(symbols, operands, strict=True)), self.dtype, self._lanes_here)
+        text = text_of(formula.body, operands, self.dtype, self._lanes_here)
         called = set(re.findall(r"[a-z][a-z0-9]*", text[0])) & IMPORTED
         self.functions.update(called)
         self.wide.update(called & VECTORISED if self.innermost >= WIDE or self.lanes else ())

@@ -13,6 +13,9 @@ CHOICE, SUM, PRODUCT, UNARY, ATOM = range(5)
 Text = tuple[str, int]
 """A piece of source and how tightly it binds."""
 
+PLACE = -1
+"""How tightly `{0}` binds, a place in a template: as tightly as asked, which is noted as in `{0:3}`."""
+
 FUNCTIONS = {
     "exp": "exp",
     "log": "log",
@@ -66,6 +69,8 @@ def literal(value: float, dtype: str) -> Text:
 
 def grouped(text: Text, least: int) -> str:
     """The text, in parentheses where it binds more loosely than asked."""
+    if text[1] == PLACE:
+        return f"{text[0][:-1]}:{least}}}"
     return text[0] if text[1] >= least else f"({text[0]})"
 
 

@@ -34,7 +34,7 @@ from graphgrad.graph import (
 from graphgrad.graph.domain import Domain
 from graphgrad.graph.node import clipped, constant_in
 from graphgrad.ops.arithmetic import negative
-from graphgrad.ops.elementwise import Elementwise, times
+from graphgrad.ops.elementwise import At, Elementwise, internal, times
 from graphgrad.ops.losses import THIN, ZERO_TO_ONE, ln
 from graphgrad.ops.options import in_range
 from graphgrad.ops.reductions import Reduce, broadcast_to
@@ -78,6 +78,18 @@ _share_of_log = Elementwise(
 # -- targets -------------------------------------------------------------------------------------------------------
 
 
+def _probability(t: Any, k: Any, last: Any, asked: Any, share: Any) -> Any:
+    valid = sp.And(t >= 0, t <= last, sp.Eq(t, sp.floor(t)))
+    return where(sp.Eq(t, k), asked, where(valid, share, sp.nan))
+
+
+_of_label = internal("of_label", _probability)
+_of_label_kept = internal(
+    "of_label_kept",
+    lambda t, k, last, asked, share, ignored: where(sp.Eq(t, ignored), 0, _probability(t, k, last, asked, share)),
+)
+
+
 @dataclass(frozen=True)
 class LabelTargets(Operation):
     """The probabilities that a label asks for: `1 - smoothing` for its class, and `smoothing` shared out among all.
@@ -99,12 +111,8 @@ class LabelTargets(Operation):
     def formula(self, t: Type) -> Formula:
         each, places = Axis("k", self.classes), axes_of(t.shape)
         share = self.smoothing / self.classes
-
-        def body(t: Any, k: Any) -> Any:
-            valid = sp.And(t >= 0, t <= self.classes - 1, sp.Eq(t, sp.floor(t)))
-            asked = where(sp.Eq(t, k), 1 - self.smoothing + share, where(valid, share, sp.nan))
-            return asked if self.ignored is None else where(sp.Eq(t, self.ignored), 0, asked)
-
+        numbers = (self.classes - 1, 1 - self.smoothing + share, share)
+        body = At(_of_label, numbers) if self.ignored is None else At(_of_label_kept, (*numbers, self.ignored))
         return Formula((each, *places), (at(*places),), body=body, values=(each,))
 
     def vjp(self, gradient: Node, output: Node, *inputs: Node) -> tuple[Node | NoGradient, ...]:

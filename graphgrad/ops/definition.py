@@ -82,15 +82,19 @@ def changed(
     return tuple(known.items())
 
 
+def exactly(value: float) -> float:
+    """A whole number as one, so that SymPy computes with it exactly."""
+    return int(value) if value == int(value) else value
+
+
 def traced(name: str, body: Callable[..., Any], symbols: tuple[Any, ...], options: Mapping[str, float]) -> Any:
     """The body as a SymPy expression of `symbols`.
 
     Raises GraphError for a body that cannot be called with symbols, that returns no formula, and for a formula that
     holds other symbols, functions without a numerical value, or no real number.
     """
-    exactly = {option: int(value) if value == int(value) else value for option, value in options.items()}
     try:
-        found = body(*symbols, **exactly)
+        found = body(*symbols, **{option: exactly(value) for option, value in options.items()})
     except GraphError:
         raise
     except Exception as error:  # noqa: BLE001 - a user's function may raise anything

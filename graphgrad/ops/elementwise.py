@@ -32,7 +32,7 @@ from graphgrad.graph import (
     public,
     stretched,
 )
-from graphgrad.ops.definition import as_body, changed, options_of, traced
+from graphgrad.ops.definition import as_body, changed, exactly, options_of, traced
 from graphgrad.ops.symbolic import derived, is_expression, sp
 
 Derivative = Callable[..., Any]
@@ -41,6 +41,10 @@ Example = tuple[Sequence[float], ...]
 
 RESERVED = frozenset({"input", "param", "group", "grad"})
 """What the text form has words for, so that no operation can have these names."""
+
+
+BUILT_IN: dict[str, Elementwise] = {}
+"""The operations of graphgrad itself by name, those that only gradients and composites use as well."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +67,8 @@ class Elementwise(Operation):
     _family: dict[Any, Elementwise] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
+        if self.built_in:
+            BUILT_IN.setdefault(self.name, self)
         self.__dict__.update(__name__=self.name, __signature__=inspect.signature(self.body))
         if self.doc:
             self.__dict__["__doc__"] = self.doc
@@ -132,7 +138,7 @@ class Elementwise(Operation):
 
     def formula(self, *types: Type) -> Formula:
         axes = axes_of(broadcast(types).shape)
-        return Formula(axes, tuple(stretched(axes, type.shape) for type in types), body=self.body_of_symbols)
+        return Formula(axes, tuple(stretched(axes, type.shape) for type in types), body=At(self))
 
     def body_of_symbols(self, *symbols: Any) -> Any:
         """The body over other symbols than its own."""
@@ -180,6 +186,17 @@ class Elementwise(Operation):
         if settings not in self._family:
             self._family[settings] = replace(self, settings=settings)
         return self._family[settings]
+
+
+@dataclass(frozen=True)
+class At:
+    """The body of an elementwise operation whose last operands are these numbers."""
+
+    op: Elementwise
+    numbers: tuple[float, ...] = ()
+
+    def __call__(self, *symbols: Any) -> Any:
+        return self.op.body_of_symbols(*symbols, *(exactly(value) for value in self.numbers))
 
 
 def _prime(prime: str) -> Notation:
@@ -305,4 +322,4 @@ def broadcast(types: tuple[Type, ...]) -> Type:
     return Type(tuple(shape), any(type.per_sample for type in types))
 
 
-__all__ = ["Elementwise", "broadcast", "built_in", "documented", "elementwise", "internal", "is_one", "times"]
+__all__ = ["At", "Elementwise", "broadcast", "built_in", "documented", "elementwise", "internal", "is_one", "times"]

@@ -20,6 +20,7 @@ from graphgrad.graph import (
     at,
     public,
 )
+from graphgrad.ops.elementwise import At, internal
 from graphgrad.ops.reductions import Axes, OverAxes, as_written, reduced_loops
 from graphgrad.ops.symbolic import sp, where
 
@@ -181,14 +182,21 @@ class Placed(Operation):
         return Picked(self.axis, self.keepdims, self.others)(gradient, inputs[1]), _counted()
 
 
+_here = internal("here", lambda value, position, running: where(sp.Eq(running, position), value, 0))
+_elsewhere = internal("elsewhere", lambda value, position, running: where(sp.Eq(running, position), 0, value))
+
+
 def _chosen(over: tuple[Axis, ...], others: bool) -> Callable[..., Any]:
     """The value where the running position is the given one, else 0; or the other way round."""
+    chosen = At(_elsewhere if others else _here)
+    if len(over) == 1:
+        return chosen
 
     def body(value: Any, position: Any, *running: Any) -> Any:
         here, count = sp.Integer(0), 1
         for index, axis in reversed(list(zip(running, over, strict=True))):
             here, count = here + count * index, count * (axis.extent or 1)
-        return where(sp.Eq(here, position), *((0, value) if others else (value, 0)))
+        return chosen(value, position, here)
 
     return body
 
