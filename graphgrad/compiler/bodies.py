@@ -76,7 +76,6 @@ def main() -> None:
     lines = [
         '"""The templates of graphgrad\'s own operations, and those that differ on lanes: written by `make templates`."""',
         "",
-        "# ruff: noqa: E501",
         "# fmt: off",
         "",
         *_stated("TEMPLATES", found[False]),

@@ -1,6 +1,5 @@
 """The templates of graphgrad's own operations, and those that differ on lanes: written by `make templates`."""
 
-# ruff: noqa: E501
 # fmt: off
 
 TEMPLATES: dict[str, tuple[str, int]] = {

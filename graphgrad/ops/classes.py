@@ -8,7 +8,7 @@ of the whole shape. The shapes tell which.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from graphgrad.graph import (
@@ -83,10 +83,12 @@ def _probability(t: Any, k: Any, last: Any, asked: Any, share: Any) -> Any:
     return where(sp.Eq(t, k), asked, where(valid, share, sp.nan))
 
 
-_of_label = internal("of_label", _probability)
-_of_label_kept = internal(
-    "of_label_kept",
-    lambda t, k, last, asked, share, ignored: where(sp.Eq(t, ignored), 0, _probability(t, k, last, asked, share)),
+_OF_LABEL = At(internal("of_label", _probability))
+_OF_LABEL_KEPT = At(
+    internal(
+        "of_label_kept",
+        lambda t, k, last, asked, share, ignored: where(sp.Eq(t, ignored), 0, _probability(t, k, last, asked, share)),
+    )
 )
 
 
@@ -111,8 +113,10 @@ class LabelTargets(Operation):
     def formula(self, t: Type) -> Formula:
         each, places = Axis("k", self.classes), axes_of(t.shape)
         share = self.smoothing / self.classes
-        numbers = (self.classes - 1, 1 - self.smoothing + share, share)
-        body = At(_of_label, numbers) if self.ignored is None else At(_of_label_kept, (*numbers, self.ignored))
+        numbers = self.classes - 1, 1 - self.smoothing + share, share
+        body = replace(_OF_LABEL, numbers=numbers)
+        if self.ignored is not None:
+            body = replace(_OF_LABEL_KEPT, numbers=(*numbers, self.ignored))
         return Formula((each, *places), (at(*places),), body=body, values=(each,))
 
     def vjp(self, gradient: Node, output: Node, *inputs: Node) -> tuple[Node | NoGradient, ...]:

@@ -182,13 +182,13 @@ class Placed(Operation):
         return Picked(self.axis, self.keepdims, self.others)(gradient, inputs[1]), _counted()
 
 
-_here = internal("here", lambda value, position, running: where(sp.Eq(running, position), value, 0))
-_elsewhere = internal("elsewhere", lambda value, position, running: where(sp.Eq(running, position), 0, value))
+_HERE = At(internal("here", lambda value, position, running: where(sp.Eq(running, position), value, 0)))
+_ELSEWHERE = At(internal("elsewhere", lambda value, position, running: where(sp.Eq(running, position), 0, value)))
 
 
 def _chosen(over: tuple[Axis, ...], others: bool) -> Callable[..., Any]:
     """The value where the running position is the given one, else 0; or the other way round."""
-    chosen = At(_elsewhere if others else _here)
+    chosen = _ELSEWHERE if others else _HERE
     if len(over) == 1:
         return chosen
 

@@ -18,9 +18,9 @@ import sys
 import graphgrad as gg
 with gg.Graph() as g:
     x, w = gg.input("x", 2), gg.param("w", 2)
-    g.y = gg.sigmoid(w @ x)
+    g.y = gg.leaky_relu(w @ x, alpha=0.25)  # of this slope the formula is not printed ahead
 f = gg.compile(g, "y", wrt="w")
-r = f(x=[1.0, 2.0], w=[0.5, -0.25])
+r = f(x=[1.0, 2.0], w=[1.0, -0.25])
 print(r["y"], "sympy" in sys.modules)
 """
 
