@@ -6,7 +6,7 @@ A `Program` is made from nodes of a graph and rewritten; the graph itself never 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graphgrad.graph import Leaf, Node, Operation, Type, ancestors, computed_from
@@ -97,6 +97,25 @@ class Program:
     def order(self) -> list[Instruction]:
         """All instructions that are needed, each after its operands."""
         return in_order(self.roots)
+
+    def rebuilt(self, new: Mapping[Instruction, Instruction], firings: Iterable[Firing]) -> Program:
+        """The program with other instructions in the places of its own."""
+        return replace(
+            self,
+            values={node: new[value] for node, value in self.values.items()},
+            updates=tuple(Update(update.target, new[update.value]) for update in self.updates),
+            names={new[old]: node for old, node in self.names.items() if old in new},
+            notes={new[old]: note for old, note in self.notes.items() if old in new},
+            firings=(*self.firings, *firings),
+        )
+
+    def users(self) -> dict[Instruction, list[Instruction]]:
+        """What reads each instruction, once for each time that it is read."""
+        found: dict[Instruction, list[Instruction]] = {}
+        for instruction in self.order:
+            for operand in instruction.inputs:
+                found.setdefault(operand, []).append(instruction)
+        return found
 
     def key(self) -> str:
         """The program as text, the same in every process: what the kernel cache is keyed by."""

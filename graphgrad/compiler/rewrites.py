@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from graphgrad.calculus.identities import IDENTITIES, Identity, matches
+from graphgrad.compiler.pooled import with_pools_first
 from graphgrad.compiler.program import Builder, Firing, Instruction, Program, Update
 from graphgrad.graph import Node
 from graphgrad.ops import add, divide, multiply, negative, subtract
 
-PHASES = ("fold", "simplify", "stabilise")
+PHASES = ("fold", "simplify", "stabilise", "specialise")
 _ARITHMETIC = frozenset({add, subtract, multiply, divide, negative})
 
 
@@ -106,7 +107,7 @@ def _folded(op: Any, inputs: tuple[Instruction, ...]) -> float | None:
 def rewrite(program: Program, phases: tuple[str, ...] = PHASES) -> Program:
     """The program after these phases, with the record of what was rewritten."""
     for phase in phases:
-        program = _Rewriter(program, phase).run()
+        program = with_pools_first(program) if phase == "specialise" else _Rewriter(program, phase).run()
     return program
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graphgrad.compiler.products import Factors, as_product
-from graphgrad.compiler.program import Firing, Instruction, Program, Update, written
+from graphgrad.compiler.program import Firing, Instruction, Program, written
 from graphgrad.compiler.tiling import is_tiled
 from graphgrad.graph import Axis, Formula, Index, Operation, Type
 from graphgrad.ops.batch import SAMPLES, BatchReduce
@@ -89,10 +89,7 @@ class Summed(Operation):
 
 def with_sums(program: Program) -> Program:
     """The program in which a sum of products, summed over the samples and used nowhere else, is one instruction."""
-    users: dict[Instruction, int] = {}
-    for instruction in program.order:
-        for operand in instruction.inputs:
-            users[operand] = users.get(operand, 0) + 1
+    users = program.users()
     fixed = set(program.roots)
     new: dict[Instruction, Instruction] = {}
     firings = []
@@ -103,7 +100,7 @@ def with_sums(program: Program) -> Program:
             (inner,) = old.inputs
             formula = formula_of(inner) if inner.inputs else None
             product = formula is not None and formula.body is None and formula.reduction == "sum"
-            if product and users[inner] == 1 and inner not in fixed:
+            if product and len(users[inner]) == 1 and inner not in fixed:
                 made = Instruction(Summed(inner.op), new[inner].inputs, old.type)
                 node = program.names.get(old)
                 line = (written(node) if node is not None else "") or old.op.name
@@ -112,14 +109,7 @@ def with_sums(program: Program) -> Program:
         new[old] = made
     if all(old is made for old, made in new.items()):
         return program
-    return replace(
-        program,
-        values={node: new[value] for node, value in program.values.items()},
-        updates=tuple(Update(update.target, new[update.value]) for update in program.updates),
-        names={new[old]: node for old, node in program.names.items() if old in new},
-        notes={new[old]: note for old, note in program.notes.items() if old in new},
-        firings=(*program.firings, *firings),
-    )
+    return program.rebuilt(new, firings)
 
 
 def formula_of(instruction: Instruction) -> Formula:

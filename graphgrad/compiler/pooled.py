@@ -1,0 +1,95 @@
+"""The largest of rectified numbers is the rectified largest one: ReLU goes behind the pooling that reads it.
+
+It is then taken of one number in each window only, and so is its slope: max(ReLU(A)) = ReLU(max(A)), and what goes back
+to a window's winner is ∂ ⊙ 1[max(A) > 0] as well, for where the first largest of ReLU(A) is not that of A, all of the
+window lies below 0, where the slope is 0. No map of the size of A has to be kept for the backward sweep.
+"""
+
+from __future__ import annotations
+
+from graphgrad.compiler.program import Builder, Firing, Instruction, Program, written
+from graphgrad.ops import multiply, relu
+from graphgrad.ops.contraction import Contraction
+from graphgrad.ops.magnitude import step
+from graphgrad.ops.pooling import MaxPool, Pooling, Winner
+
+RULE = "ReLU behind the pooling"
+REASON = "the largest of rectified numbers is the rectified largest one, and only it has a slope"
+
+
+def with_pools_first(program: Program) -> Program:
+    """The program in which what is pooled is rectified afterwards, where nothing else reads it rectified."""
+    return _Moves(program).run()
+
+
+class _Moves:
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.users, self.fixed = program.users(), set(program.roots)
+        self.make = Builder().make
+        self.new: dict[Instruction, Instruction] = {}
+
+    def run(self) -> Program:
+        order = self.program.order
+        moved = {one for one in order if one.op is relu and self._may_move(one)}
+        if not moved:
+            return self.program
+        firings, notes = [], {}
+        for old in order:
+            inputs = tuple(self.new[operand] for operand in old.inputs)
+            if isinstance(old.op, Pooling) and old.inputs[0] in moved:
+                pooled = self.make(old.op, (self.new[old.inputs[0].inputs[0]],))
+                self.new[old] = pooled if isinstance(old.op, Winner) else self.make(relu, (pooled,))
+                if isinstance(old.op, MaxPool):
+                    node = self.program.names.get(old)
+                    firings.append(Firing(RULE, "specialise", repr(old) if node is None else written(node), REASON))
+                    notes[self.new[old]] = RULE
+            elif old.op is multiply and (winner := self._sent_to(old, moved)) is not None:
+                self.new[old] = self._sent(old, winner)
+            else:
+                same = all(a is b for a, b in zip(inputs, old.inputs, strict=True))
+                self.new[old] = old if same else Instruction(old.op, inputs, old.type, old.leaf)
+        found = self.program.rebuilt(self.new, firings)
+        found.notes.update(notes)
+        return found
+
+    def _may_move(self, rectified: Instruction) -> bool:
+        """Whether only poolings read it, and what goes back through them meets the slope at once."""
+        users = self.users.get(rectified, [])
+        if rectified in self.fixed or not all(isinstance(user.op, MaxPool | Winner) for user in users):
+            return False
+        winners = [user for user in users if isinstance(user.op, Winner)]
+        sent = [back for winner in winners for back in self.users[winner]]
+        slopes = [slope for back in sent for slope in self.users[back]]
+        return (
+            len(winners) < len(users)
+            and self.fixed.isdisjoint([*winners, *sent])
+            and all(isinstance(back.op, Contraction) and back.op.chosen is not None for back in sent)
+            and all(slope.op is multiply and self._slope_of(rectified) in slope.inputs for slope in slopes)
+        )
+
+    def _slope_of(self, rectified: Instruction) -> Instruction | None:
+        (a,) = rectified.inputs
+        return next((user for user in self.users[a] if user.op is step), None)
+
+    def _sent_to(self, product: Instruction, moved: set[Instruction]) -> Instruction | None:
+        """The winners to which a product sends what goes back to a window, times the slope there."""
+        for back in product.inputs:
+            winner = back.inputs[-1] if isinstance(back.op, Contraction) and back.op.chosen is not None else None
+            if winner is not None and isinstance(winner.op, Winner) and winner.inputs[0] in moved:
+                return winner
+        return None
+
+    def _sent(self, product: Instruction, winner: Instruction) -> Instruction:
+        back = next(one for one in product.inputs if one.inputs and one.inputs[-1] is winner)
+        (a,) = self.new[winner].inputs
+        largest = self.make(_largest(winner.op), (a,))
+        given = self.make(multiply, (self.new[back.inputs[0]], self.make(step, (largest,))))
+        return self.make(back.op, (given, self.new[winner]))
+
+
+def _largest(op: Winner) -> MaxPool:
+    return MaxPool(op.kernel, op.stride, op.padding, op.dilation, op.ceil_mode)
+
+
+__all__ = ["with_pools_first"]
