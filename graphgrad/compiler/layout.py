@@ -24,7 +24,7 @@ MEETING = 2 * LINE
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value that has a place in the memory; `pass_` is the phase over the samples in which it is summed up, if it is.
+    """A value that has a place in the memory, of a shape of its own; `pass_` is the phase over the samples in which it is summed up, if it is.
 
     Its `span` are the numbers of the nests of loops from the one that makes it to the last one that reads it.
     """
@@ -32,6 +32,7 @@ class Value:
     instruction: Instruction
     number: int
     name: str
+    shape: tuple[int, ...]
     full: bool
     pass_: int | None = None
     own_name: str = ""
@@ -100,7 +101,7 @@ def lay_out(
         at = own if team else shared
         first = at
         for value in summed:
-            shape = value.instruction.type.shape
+            shape = value.shape
             layout.sections.append(Section(value.name, value.number, "total" if team else "shared", at, shape))
             if team and lanes == 1:
                 layout.sections.append(Section(value.own_name, None, "own", at, shape))
@@ -113,9 +114,8 @@ def lay_out(
         for pass_, summed in sorted(sums.items()):
             layout.partial[pass_] = own
             for value in summed:
-                shape = value.instruction.type.shape
-                layout.sections.append(Section(value.own_name, None, "own", own, shape, lanes=True))
-                own += lanes * math.prod(shape)
+                layout.sections.append(Section(value.own_name, None, "own", own, value.shape, lanes=True))
+                own += lanes * math.prod(value.shape)
     for name, leaf in leaves:
         size = math.prod(leaf.shape)
         if leaf.per_sample:
@@ -126,16 +126,16 @@ def lay_out(
             kept += _rounded(size)
     passing: list[tuple[tuple[int, int], str, int | None, tuple[int, ...]]] = []
     for value in values:
-        type, size = value.instruction.type, value.instruction.type.size
+        shape, size = value.shape, math.prod(value.shape)
         if value.pass_ is not None:
             continue
         if value.full:
-            layout.sections.append(Section(value.name, value.number, "each", each, type.shape, lanes > 1))
+            layout.sections.append(Section(value.name, value.number, "each", each, shape, lanes > 1))
             each += size
-        elif type.per_sample:
-            passing.append((value.span, value.name, value.number, type.shape))
+        elif value.instruction.type.per_sample:
+            passing.append((value.span, value.name, value.number, shape))
         else:
-            layout.sections.append(Section(value.name, value.number, "shared", shared, type.shape))
+            layout.sections.append(Section(value.name, value.number, "shared", shared, shape))
             shared += size
     passing += [((nest, nest), name, None, shape) for name, shape, nest in scratch]
     places = _Places(own if team else shared)

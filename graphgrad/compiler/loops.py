@@ -65,13 +65,17 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Tiled:
-    """A sum of products on lanes, by the function that is stated for it at the head: of the result and two operands."""
+    """A sum of products on lanes, by the function that is stated for it at the head: of the result and two operands.
+
+    It computes a few rows of the result, from `first` on, where it is part of a band.
+    """
 
     function: str
     out: str
     left: str
     right: str
     adds: bool
+    first: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
+from graphgrad.compiler.bands import cut as rows_of
 from graphgrad.compiler.bodies import text_of
 from graphgrad.compiler.layout import Layout, Value, lay_out
 from graphgrad.compiler.loops import (
@@ -79,6 +80,9 @@ RESERVED = frozenset(
         "kernel",
         "product",
         "add_product",
+        "row",
+        "first",
+        "last",
     }
 )
 IMPORTED = frozenset({*FUNCTIONS.values(), "sqrt", "copysign", "inf", "nan"})
@@ -88,6 +92,9 @@ WIDE = 8
 """From how many elements in the innermost loop on a function is built of vector instructions, which compile slower."""
 STRETCH = 4096
 """How many terms of a very long sum are added up before their sum is added to the whole."""
+
+ROW, FIRST = "row", "first"
+"""The loop over the bands of a map, and the first of the rows that a sum of products is to compute."""
 
 AFTERWARDS = -2
 """A phase after all others, shared by all samples."""
@@ -240,7 +247,7 @@ class _Lowering:
         phases: list[Samples | Shared] = []
         for number, nests in self.plan.phases.items():
             self.phase, self.used = number, set()
-            body = [statement for nest in nests for statement in self._nest(nest)]
+            body = [statement for nest in nests for statement in self._nest_or_band(nest)]
             if number % 2 == 0:
                 phases.append(Shared(body))
                 continue
@@ -263,6 +270,19 @@ class _Lowering:
         self.here, self.phase = None, AFTERWARDS
         return None if self.returns is None else self._value(self.returns, ())[0]
 
+    def _nest_or_band(self, nest: Nest) -> list[Statement]:
+        """The loops of a nest; with the first one of a band, those of all of it, which run for every few rows."""
+        band = self.plan.bands.get(nest)
+        if band is None:
+            return self._nest(nest)
+        first, *others = band.rows
+        if nest is not first:
+            return []
+        (sum_of_products,) = first.items
+        comment, *copied, tiled = self._tiles(sum_of_products)
+        inner = [comment, tiled, *(statement for other in others for statement in self._nest(other))]
+        return [*copied, Loop(ROW, band.times, inner)]
+
     def _nest(self, nest: Nest) -> list[Statement]:
         if nest.items[0].instruction in self.plan.products:
             return self._product(nest.items[0])
@@ -274,16 +294,54 @@ class _Lowering:
             inner.extend(self._item(item, nest))
             self.done.add(item.instruction)
         self.here = None
-        for position in reversed(range(len(nest.axes))):
-            if (extent := nest.axes[position].extent) != 1:
-                inner = [Loop(LOOP_NAMES[position], extent, inner)]
-        return inner
+        return _nested([Loop(axis.name, axis.extent) for axis in self._axes(nest) if axis.extent != 1], inner)
+
+    def _axes(self, nest: Nest) -> tuple[Axis, ...]:
+        """The axes of a nest by the names of their loops; in a band, one of them has its rows only."""
+        axes = [Axis(LOOP_NAMES[k], axis.extent) for k, axis in enumerate(nest.axes)]
+        if (band := self.plan.bands.get(nest)) is not None:
+            rows = band.rows[nest]
+            axes[rows.position] = Axis(axes[rows.position].name, rows.count)
+        return tuple(axes)
+
+    def _own_place(self, nest: Nest) -> Where:
+        """The running indices of a nest, as they are in the whole of its arrays."""
+        where = list(_at(self._axes(nest)))
+        if (band := self.plan.bands.get(nest)) is not None:
+            rows = band.rows[nest]
+            inside = where[rows.position]
+            where[rows.position] = Index(((Axis(ROW, band.times), rows.count), *inside.terms))
+        return tuple(where)
+
+    def _stored(self, instruction: Instruction, where: Where) -> Where:
+        """Where an element lies in memory; of what only passes there are no rows but those of the band."""
+        if not self._passes(instruction):
+            return where
+        return tuple(
+            replace(index, terms=tuple(term for term in index.terms if term[0].name not in (ROW, FIRST)))
+            for index in where
+        )
+
+    def _passes(self, instruction: Instruction) -> bool:
+        item = self.plan.items.get(instruction)
+        band = self.plan.bands.get(item.nest) if item is not None else None
+        return band is not None and instruction in band.passing
+
+    def _shape(self, instruction: Instruction) -> tuple[int, ...]:
+        """The shape that is kept of a value."""
+        shape = list(instruction.type.shape)
+        if self._passes(instruction):
+            nest = self.plan.items[instruction].nest
+            rows = self.plan.bands[nest].rows[nest]
+            shape[rows.position] = rows.count
+        return tuple(shape)
 
     def _item(self, item: Item, nest: Nest) -> list[Statement]:
         instruction, name = item.instruction, self.local[item.instruction]
-        axes = tuple(Axis(LOOP_NAMES[k], axis.extent) for k, axis in enumerate(nest.axes))
+        axes = self._axes(nest)
         over = tuple(Axis(LOOP_NAMES[len(axes) + k], axis.extent) for k, axis in enumerate(_own(item)))
-        where = _at((*axes, *over))
+        own = self._own_place(nest)
+        where = (*own, *_at(over))
         loops = self._loops(item.formula, axes, over, where)
         self.innermost = (*axes, *over)[-1].extent or 1 if (*axes, *over) else 1
         value = self._body(instruction, item.formula, where, (*item.formula.axes, *_own(item)))
@@ -325,7 +383,8 @@ class _Lowering:
                 body = [Let(picked.name, self._place(item, where, picked)), *body]
             lines.extend(_nested([loop for loop in loops if picked is None or loop.axis != picked.name], body))
         if instruction in self.kept or (instruction in self.needed and not self._is_local(instruction)):
-            lines.append(Store(self.array_names[instruction], (*self._sample(instruction), *_names(axes)), name))
+            place = tuple(map(_index, self._stored(instruction, own)))
+            lines.append(Store(self.array_names[instruction], (*self._sample(instruction), *place), name))
         return lines
 
     def _loops(self, formula: Formula, axes: tuple[Axis, ...], over: tuple[Axis, ...], where: Where) -> list[Loop]:
@@ -371,14 +430,24 @@ class _Lowering:
         """A sum of products on lanes, computed in register tiles by a function that is stated at the head."""
         instruction, formula = item.instruction, item.formula
         self.here, self.done = item.nest, set()
-        axes = tuple(Axis(LOOP_NAMES[k], axis.extent) for k, axis in enumerate(formula.axes))
+        band = self.plan.bands.get(item.nest)
+        axes = self._axes(item.nest)
         over = tuple(Axis(LOOP_NAMES[len(axes) + k], axis.extent) for k, axis in enumerate(_own(item)))
         own = (*formula.axes, *_own(item))
-        named = dict(zip(own, (*axes, *over), strict=True))
-        places = {axis: Index(((loop, 1),)) for axis, loop in named.items()}
-        tile = tile_of(formula)
-        along = {named[axis].name: size for axis, size in zip((tile.left, tile.right), tile.sizes, strict=True) if axis}
-        within = self._within(item, over, places, (tile.left, tile.right))
+        places = {axis: Index(((loop, 1),)) for axis, loop in zip(own, (*axes, *over), strict=True)}
+        first = ""
+        if band is not None:
+            rows = band.rows[item.nest]
+            cut, whole = formula.axes[rows.position], formula.axes[rows.position].extent or 1
+            start = Axis(FIRST, whole - rows.count + 1)
+            places[cut] = Index(((start, 1), *_at((axes[rows.position],))[0].terms))
+            first = _index(Index(((Axis(ROW, band.times), rows.count),)))
+        tile = tile_of(formula if band is None else rows_of(formula, rows))
+        by_name = {axis.name: axis for axis in formula.axes}
+        sides = [axis and by_name[axis.name] for axis in (tile.left, tile.right)]
+        loops = dict(zip(formula.axes, axes, strict=True))
+        along = {loops[axis].name: size for axis, size in zip(sides, tile.sizes, strict=True) if axis}
+        within = self._within(item, over, places, sides)
         copied: list[Statement] = []
         operands = []
         for side in (0, 1):
@@ -389,15 +458,16 @@ class _Lowering:
         self.needed.add(instruction)
         sign = "+=" if item.over_samples else "="
         function = self._own_name("sum", self.array_names[instruction])
-        text = f"{out}[{', '.join(axis.name for axis in axes)}] {sign} {operands[0][1]} * {operands[1][1]}"
+        target = self._stored(instruction, tuple(places[axis] for axis in formula.axes))
+        text = f"{out}[{', '.join(map(_index, target))}] {sign} {operands[0][1]} * {operands[1][1]}"
         extents = {axis.name: axis.extent or 1 for axis in (*axes, *over)}
         self.sums[function] = SumOfProducts(function, text, extents, along, within)
-        whole = f"{out}[block]" if not item.over_samples and instruction in self.full else out
+        array = f"{out}[block]" if not item.over_samples and instruction in self.full else out
         self.whole, self.here = set(), None
         return [
             Comment(self._comment(instruction)),
             *copied,
-            Tiled(function, whole, operands[0][0], operands[1][0], item.over_samples),
+            Tiled(function, array, operands[0][0], operands[1][0], item.over_samples, first),
         ]
 
     def _operand(self, item: Item, side: int, places: dict[Axis, Index]) -> tuple[str, Where, list[Statement]]:
@@ -448,7 +518,7 @@ class _Lowering:
         return name, shift, copied
 
     def _within(
-        self, item: Item, over: tuple[Axis, ...], places: dict[Axis, Index], along: tuple[Axis | None, Axis | None]
+        self, item: Item, over: tuple[Axis, ...], places: dict[Axis, Index], along: Sequence[Axis | None]
     ) -> dict[str, tuple[str, str]]:
         """From where to where what is summed over runs, so that an operand is read inside of itself."""
         limits: dict[str, tuple[str, str]] = {}
@@ -615,7 +685,7 @@ class _Lowering:
             formula = instruction.op.formula(*(operand.type for operand in instruction.inputs))
             return self._body(instruction, formula, where, formula.axes)
         item = self.plan.items[instruction]
-        if item.nest is self.here and instruction in self.done and where == _at(_canonical(item.nest)):
+        if item.nest is self.here and instruction in self.done and where == self._own_place(item.nest):
             return self.local[instruction], ATOM
         if not instruction.type.shape and (item.nest is not self.here) and self._in_scope(item):
             return self.local[instruction], ATOM
@@ -626,7 +696,7 @@ class _Lowering:
         """An element of an array; by its number, through a view of the array that has one axis, if `where` is one."""
         sample = self._sample(instruction)
         if len(where) == len(instruction.type.shape):
-            return _element(name, (*sample, *map(self._index, where)))
+            return _element(name, (*sample, *map(self._index, self._stored(instruction, where))))
         if name not in self.flats:
             self.flats[name] = Flat(self.locals_taken.unique(f"{name}_flat"), name)
         (index,) = where
@@ -677,8 +747,13 @@ class _Lowering:
 
     @cached_property
     def nests(self) -> dict[Nest, int]:
-        """The nests of all phases, numbered in their order."""
-        return {nest: k for k, nest in enumerate(nest for nests in self.plan.phases.values() for nest in nests)}
+        """The nests of all phases, numbered in their order; those of a band have one number."""
+        number: dict[Nest, int] = {}
+        for k, nest in enumerate(nest for nests in self.plan.phases.values() for nest in nests):
+            band = self.plan.bands.get(nest)
+            number.setdefault(nest, k)
+            number.update(dict.fromkeys(band.rows, number[nest]) if band is not None else ())
+        return number
 
     def _users(self, instruction: Instruction) -> Iterable[Instruction]:
         if not hasattr(self, "_used_by"):
@@ -701,6 +776,7 @@ class _Lowering:
                     instruction,
                     number[instruction],
                     self.array_names[instruction],
+                    self._shape(instruction),
                     instruction in self.full,
                     item.phase if item.over_samples else None,
                     self.own_sums.get(instruction, ""),
@@ -756,10 +832,6 @@ class _Lowering:
 
 def _zeros(instruction: Instruction) -> Where:
     return tuple(Index() for _ in instruction.type.shape)
-
-
-def _canonical(nest: Nest) -> tuple[Axis, ...]:
-    return tuple(Axis(LOOP_NAMES[k], axis.extent) for k, axis in enumerate(nest.axes))
 
 
 def _own(item: Item) -> tuple[Axis, ...]:

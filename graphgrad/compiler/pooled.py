@@ -7,6 +7,8 @@ window lies below 0, where the slope is 0. No map of the size of A has to be kep
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from graphgrad.compiler.program import Builder, Firing, Instruction, Program, written
 from graphgrad.ops import multiply, relu
 from graphgrad.ops.contraction import Contraction
@@ -50,8 +52,7 @@ class _Moves:
                 same = all(a is b for a, b in zip(inputs, old.inputs, strict=True))
                 self.new[old] = old if same else Instruction(old.op, inputs, old.type, old.leaf)
         found = self.program.rebuilt(self.new, firings)
-        found.notes.update(notes)
-        return found
+        return replace(found, notes={**found.notes, **notes})
 
     def _may_move(self, rectified: Instruction) -> bool:
         """Whether only poolings read it, and what goes back through them meets the slope at once."""

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from graphgrad.compiler.bands import Band, bands_of
 from graphgrad.compiler.products import Factors, as_product
 from graphgrad.compiler.program import Firing, Instruction, Program, written
 from graphgrad.compiler.tiling import is_tiled
@@ -70,6 +71,7 @@ class Schedule:
     inline: frozenset[Instruction]
     products: Mapping[Instruction, Factors]
     tiled: frozenset[Instruction] = frozenset()
+    bands: Mapping[Nest, Band] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -211,8 +213,26 @@ class _Scheduler:
         for instruction in self.order:
             if instruction in self.updates:
                 self._place(instruction, after)
-        phases = dict(sorted(self.phases.items()))
-        return Schedule(phases, self.items, frozenset(self.inline), self.products, frozenset(self.tiled))
+        phases, tiled = dict(sorted(self.phases.items())), frozenset(self.tiled)
+        bands = {
+            nest: band
+            for number, nests in phases.items()
+            if number % 2
+            for band in bands_of(nests, tiled, self.kept, self.resolved, self._readers)
+            for nest in band.rows
+        }
+        return Schedule(phases, self.items, frozenset(self.inline), self.products, tiled, bands)
+
+    def _readers(self, instruction: Instruction) -> list[Instruction]:
+        """What has statements of its own and reads an instruction, directly or inside of a line."""
+        stack, found = list(self.users.get(instruction, ())), []
+        while stack:
+            user = stack.pop()
+            if user in self.inline:
+                stack.extend(self.users.get(user, ()))
+            else:
+                found.append(user)
+        return found
 
     def _is_inline(self, instruction: Instruction) -> bool:
         """Whether the value is written inside the lines that use it: moves of an index, and short unnamed steps."""

@@ -5,6 +5,8 @@ A generated step states such a sum at its head, as it is read on paper, and call
     sum_A = contraction("A[i, j, k] = x[m, j + p, k + q] * K[i, m, p, q]",
                         {"i": 8, "j": 24, "k": 24, "m": 1, "p": 5, "q": 5}, tile={"i": 4, "k": 6})
 
+A name in it that has no extent, as in `x[m, first + j + p, k]`, is a place that is given with the arrays.
+
 The code is built as LLVM instructions in one piece, so that Numba neither has to type nor to rewrite its many lines. A
 tile's sums stay in registers; each number loaded is used for a whole row or column of it.
 Source: Goto and van de Geijn, Anatomy of high-performance matrix multiplication, 2008.
@@ -111,6 +113,12 @@ class Sum:
     adds: bool
 
     @property
+    def given(self) -> list[str]:
+        """The places that come with each call."""
+        indices = [*self.out.indices, *self.left.indices, *self.right.indices]
+        return list(dict.fromkeys(axis for index in indices for axis in index.terms if axis not in self.extents))
+
+    @property
     def axes(self) -> list[str]:
         """The axes of the result, and those that are summed over."""
         out = {axis for index in self.out.indices for axis in index.terms}
@@ -149,6 +157,8 @@ def contraction(
 ) -> Callable[..., Any]:
     """The compiled function (out, left, right) of a sum of products; where it adds up (`+=`), (out, left, right, alive).
 
+    After these come the places that are given.
+
     `extents` gives every axis its extent, `tile` says along which and how far a tile goes, and `within` from where to
     where an axis runs that is summed over, where that depends on the others.
     """
@@ -175,10 +185,10 @@ def _compiled(found: Sum) -> Callable[..., Any]:
         _Writer(found, context, builder, signature, arguments).write()
         return context.get_dummy_value()
 
-    if found.adds:
+    if found.adds or found.given:
 
-        def sum_of_products(typing_context: Any, out: Any, left: Any, right: Any, alive: Any) -> Any:
-            return types.none(out, left, right, alive), generate
+        def sum_of_products(typing_context: Any, out: Any, left: Any, right: Any, last: Any) -> Any:
+            return types.none(out, left, right, last), generate
 
     else:
 
@@ -241,6 +251,7 @@ class _Writer:
             for type, array in zip(signature.args[:3], arguments[:3], strict=True)
         )
         self.alive = arguments[3] if found.adds else None
+        self.given = dict(zip(found.given, arguments[3:], strict=False))
         self.width = lanes.real.bitwidth
         # 0, which LLVM does not know: loops whose ends it knows are unrolled, which takes long and gains nothing
         self.nothing = builder.lshr(builder.ptrtoint(self.out.data, WHOLE), ir.Constant(WHOLE, 63))
@@ -252,7 +263,9 @@ class _Writer:
             parts_of(1 if axis is None else found.extents[axis], found.tile.get(axis or "", 1)) for axis in along
         ]
         for left, right in itertools.product(*stretches):
-            self._outer(list(found.axes), {}, dict(zip(along, (left, right), strict=True)), along, (left, right))
+            self._outer(
+                list(found.axes), dict(self.given), dict(zip(along, (left, right), strict=True)), along, (left, right)
+            )
 
     def _outer(
         self,
@@ -379,13 +392,13 @@ def in_python(
 ) -> Callable[..., Any]:
     """The same function, of NumPy arrays whose last axis is that of the lanes."""
     found = _read(text, extents, tile, within or {})
-    return lambda out, left, right, alive=None: _evaluate(found, out, left, right, alive)
+    return lambda out, left, right, *last: _evaluate(found, out, left, right, *last)
 
 
-def _evaluate(found: Sum, out: Any, left: Any, right: Any, alive: Any) -> None:
+def _evaluate(found: Sum, out: Any, left: Any, right: Any, *last: Any) -> None:
     """What is summed over one after the other, the elements of the result at once."""
     grid = np.meshgrid(*(np.arange(found.extents[axis]) for axis in found.axes), indexing="ij", sparse=True)
-    places = dict(zip(found.axes, grid, strict=True))
+    places = {**dict(zip(found.axes, grid, strict=True)), **dict(zip(found.given, last, strict=False))}
     shape = tuple(found.extents[axis] for axis in found.axes)
     total = np.zeros((*shape, max(out.shape[-1], 1)), out.dtype)
     for inner in itertools.product(*(range(found.extents[axis]) for axis in found.over)):
@@ -400,7 +413,7 @@ def _evaluate(found: Sum, out: Any, left: Any, right: Any, alive: Any) -> None:
         total += np.where(inside[..., None], a * b, 0)
     where = tuple(np.broadcast_to(index.at(places), shape) for index in found.out.indices)
     if found.adds:
-        out[where] += np.where(alive, total, 0)
+        out[where] += np.where(last[0], total, 0)
     else:
         out[where] = total
 
