@@ -398,9 +398,9 @@ class _Printer:
                 case Store(array, index, text, add):
                     sign = "+=" if add else "="
                     self._emit(depth, f"{self._element(array, index)} {sign} {text}")
-                case Tiled(function, out, left, right, adds, first):
-                    last = ", alive" if adds else f", {first}" if first else ""
-                    self._emit(depth, f"{function}({out}, {left}, {right}{last})")
+                case Tiled(function, out, operands, adds, first):
+                    given = [out, *operands, *["alive"] * adds, *[first] * bool(first)]
+                    self._emit(depth, f"{function}({', '.join(given)})")
                 case Product(out, left, right, scale, keep):
                     numbers = f", {scale}, {keep}" if scale else ""
                     self._emit(depth, f"{'add_' * bool(scale)}product({out}, {left}, {right}{numbers})")

@@ -65,15 +65,15 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Tiled:
-    """A sum of products on lanes, by the function that is stated for it at the head: of the result and two operands.
+    """A sum of products on lanes, by the function that is stated for it at the head: of the result and its operands.
 
-    It computes a few rows of the result, from `first` on, where it is part of a band.
+    These are the factors, and what it begins with if that is not 0. It computes a few rows of the result, from `first`
+    on, where it is part of a band.
     """
 
     function: str
     out: str
-    left: str
-    right: str
+    operands: Sequence[str]
     adds: bool
     first: str = ""
 

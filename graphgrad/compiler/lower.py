@@ -34,6 +34,7 @@ from graphgrad.compiler.loops import (
 from graphgrad.compiler.program import Instruction, Program, Update, written
 from graphgrad.compiler.scalar import ATOM, CHOICE, FUNCTIONS, PRODUCT, SUM, UNARY, Text, grouped, literal
 from graphgrad.compiler.schedule import Item, Nest, Schedule, Where, schedule, substitute
+from graphgrad.compiler.starts import Started, with_starts
 from graphgrad.compiler.tiling import tile_of
 from graphgrad.graph import Axis, Formula, Index, Node
 from graphgrad.ops import identity
@@ -121,12 +122,18 @@ def lower(
     one array, from step to step, and no arguments. The results may come `first` in the memory, in their order.
     """
     program, pinned = _detached(program)
+    number = {instruction: k for k, instruction in enumerate(program.order)}
+    if lanes:
+        program, new = with_starts(program)
+        number = {new[instruction]: k for instruction, k in number.items()}
+        results, returns = tuple(new[one] for one in results), new[returns] if returns is not None else None
+        pinned = frozenset(new[one] for one in pinned)
     kept = frozenset(value for value in program.values.values() if value.inputs and value is not returns)
     plan = schedule(program, kept | pinned, lanes)
     lowering = _Lowering(program, plan, kept, leaves, title, dtype, returns, lanes, team, resident)
     lowering.statements()  # finds out which values are read across nests
     lowering.returned()
-    return lowering.finish(results, first)
+    return lowering.finish(results, number, first)
 
 
 def _detached(program: Program) -> tuple[Program, frozenset[Instruction]]:
@@ -279,8 +286,10 @@ class _Lowering:
         if nest is not first:
             return []
         (sum_of_products,) = first.items
-        comment, *copied, tiled = self._tiles(sum_of_products)
-        inner = [comment, tiled, *(statement for other in others for statement in self._nest(other))]
+        lines = self._tiles(sum_of_products)
+        copied = [line for line in lines if isinstance(line, Loop)]
+        inner = [line for line in lines if line not in copied]
+        inner += [statement for other in others for statement in self._nest(other)]
         return [*copied, Loop(ROW, band.times, inner)]
 
     def _nest(self, nest: Nest) -> list[Statement]:
@@ -450,25 +459,32 @@ class _Lowering:
         within = self._within(item, over, places, sides)
         copied: list[Statement] = []
         operands = []
-        for side in (0, 1):
+        for side in range(len(instruction.inputs)):
             array, where, copying = self._operand(item, side, places)
             copied += copying
-            operands.append((array, f"{array.partition('[')[0]}[{', '.join(map(_index, where))}]"))
+            operands.append((array, _element(array.partition("[")[0], tuple(map(_index, where)))))
         out = self.own_sum(instruction) if item.over_samples else self.array_names[instruction]
         self.needed.add(instruction)
         sign = "+=" if item.over_samples else "="
         function = self._own_name("sum", self.array_names[instruction])
         target = self._stored(instruction, tuple(places[axis] for axis in formula.axes))
-        text = f"{out}[{', '.join(map(_index, target))}] {sign} {operands[0][1]} * {operands[1][1]}"
+        (_, left), (_, right), *begins = operands
+        begin = "".join(f"{element} + " for _, element in begins)
+        text = f"{out}[{', '.join(map(_index, target))}] {sign} {begin}{left} * {right}"
         extents = {axis.name: axis.extent or 1 for axis in (*axes, *over)}
         self.sums[function] = SumOfProducts(function, text, extents, along, within)
-        array = f"{out}[block]" if not item.over_samples and instruction in self.full else out
+        target_array = f"{out}[block]" if not item.over_samples and instruction in self.full else out
         self.whole, self.here = set(), None
-        return [
-            Comment(self._comment(instruction)),
-            *copied,
-            Tiled(function, array, operands[0][0], operands[1][0], item.over_samples, first),
-        ]
+        arrays = [array for array, _ in operands]
+        lines = [Comment(line) for line in (*self._summed(instruction), self._comment(instruction))]
+        return [*copied, *lines, Tiled(function, target_array, arrays, item.over_samples, first)]
+
+    def _summed(self, instruction: Instruction) -> list[str]:
+        """The line of a sum of products, apart from that of what it begins with, where it has a name."""
+        node = self.program.names.get(instruction)
+        if node is None or not isinstance(instruction.op, Started):
+            return []
+        return [written(one) for one in node.inputs if one.op == instruction.op.each and one.name is not None]
 
     def _operand(self, item: Item, side: int, places: dict[Axis, Index]) -> tuple[str, Where, list[Statement]]:
         """An operand as an array with its indices; as a copy with zeros around it where it is read beyond its ends."""
@@ -765,9 +781,8 @@ class _Lowering:
 
     # -- layout --------------------------------------------------------------------------------------------------
 
-    def finish(self, results: tuple[Instruction, ...], first: bool) -> Step:
+    def finish(self, results: tuple[Instruction, ...], number: Mapping[Instruction, int], first: bool) -> Step:
         """Lay out the memory and write the statements with what is known now."""
-        number = {instruction: k for k, instruction in enumerate(self.program.order)}
         ahead = {instruction: k for k, instruction in enumerate(results)} if first else {}
         items = sorted(self.plan.items.items(), key=lambda pair: ahead.get(pair[0], len(ahead)))
         self.layout = layout = lay_out(

@@ -46,7 +46,7 @@ def registers() -> int:
 
 def is_tiled(formula: Formula, per_sample: Sequence[bool]) -> bool:
     """Whether a formula is a sum of products of two operands that is worth a tile."""
-    plain = formula.body is None and len(formula.reads) == 2 and formula.chosen is None
+    plain = formula.body is None and len(formula.reads) == 2 + formula.starts and formula.chosen is None
     if not plain or formula.within or formula.weights or not any(per_sample):
         return False
     if any(index.table or index.divisor > 1 for read in formula.reads for index in read):

@@ -101,7 +101,8 @@ class Formula:
 
     A product may have more to it. `weights` are numbers that multiply it, each a table read at an index. It counts
     only where each index of `within` is whole, not negative and below the extent beside it, and, with `chosen`, only
-    where the value of the last operand, which then is no factor, is that index; elsewhere it is 0.
+    where the value of the last operand, which then is no factor, is that index; elsewhere it is 0. With `starts`, the
+    last operand is no factor either: it is what the sum begins with.
     """
 
     axes: tuple[Axis, ...]
@@ -114,6 +115,7 @@ class Formula:
     weights: tuple[tuple[Index, tuple[float, ...]], ...] = ()
     within: tuple[tuple[Index, int], ...] = ()
     chosen: Index | None = None
+    starts: bool = False
 
     @property
     def pointwise(self) -> bool:

@@ -5,7 +5,7 @@ A generated step states such a sum at its head, as it is read on paper, and call
     sum_A = contraction("A[i, j, k] = x[m, j + p, k + q] * K[i, m, p, q]",
                         {"i": 8, "j": 24, "k": 24, "m": 1, "p": 5, "q": 5}, tile={"i": 4, "k": 6})
 
-A name in it that has no extent, as in `x[m, first + j + p, k]`, is a place that is given with the arrays.
+It may begin with an element of a third array, as in `b[i] + x[...] * K[...]`, which comes after the two. A name that has no extent, as in `x[m, first + j + p, k]`, is a place that is given with the arrays.
 
 The code is built as LLVM instructions in one piece, so that Numba neither has to type nor to rewrite its many lines. A
 tile's sums stay in registers; each number loaded is used for a whole row or column of it.
@@ -111,11 +111,13 @@ class Sum:
     tile: Mapping[str, int]
     within: Mapping[str, tuple[Affine, Affine]]
     adds: bool
+    start: Access | None = None
 
     @property
     def given(self) -> list[str]:
         """The places that come with each call."""
-        indices = [*self.out.indices, *self.left.indices, *self.right.indices]
+        reads = [self.out, self.left, self.right, *([self.start] if self.start else [])]
+        indices = [index for access in reads for index in access.indices]
         return list(dict.fromkeys(axis for index in indices for axis in index.terms if axis not in self.extents))
 
     @property
@@ -137,7 +139,9 @@ class Sum:
 def _read(text: str, extents: Mapping[str, int], tile: Mapping[str, int], within: Mapping[str, tuple[str, str]]) -> Sum:
     adds = " += " in text
     left_side, _, right_side = text.partition(" += " if adds else " = ")
-    product = ast.parse(right_side, mode="eval").body
+    product, start = ast.parse(right_side, mode="eval").body, None
+    if isinstance(product, ast.BinOp) and isinstance(product.op, ast.Add):
+        start, product = _access(product.left), product.right
     if not isinstance(product, ast.BinOp) or not isinstance(product.op, ast.Mult):
         raise ValueError(f"{text} is no product of two elements")  # noqa: TRY004 - it is the text that is wrong
     limits = {
@@ -145,7 +149,7 @@ def _read(text: str, extents: Mapping[str, int], tile: Mapping[str, int], within
         for axis, (low, high) in within.items()
     }
     out = _access(ast.parse(left_side, mode="eval").body)
-    return Sum(out, _access(product.left), _access(product.right), extents, tile, limits, adds)
+    return Sum(out, _access(product.left), _access(product.right), extents, tile, limits, adds, start)
 
 
 def contraction(
@@ -155,17 +159,18 @@ def contraction(
     tile: Mapping[str, int],
     within: Mapping[str, tuple[str, str]] | None = None,
 ) -> Callable[..., Any]:
-    """The compiled function (out, left, right) of a sum of products; where it adds up (`+=`), (out, left, right, alive).
+    """The compiled function (out, left, right, ...) of a sum of products.
 
-    After these come the places that are given.
+    After the factors comes what it begins with, if that is an array; where it adds up (`+=`), which of the lanes are
+    alive; and the places that are given.
 
     `extents` gives every axis its extent, `tile` says along which and how far a tile goes, and `within` from where to
     where an axis runs that is summed over, where that depends on the others.
     """
     if config.DISABLE_JIT:
         return in_python(text, extents, tile=tile, within=within)
-    arrays = iter(("out", "left", "right"))
-    key = re.sub(r"\w+(?=\[)", lambda name: next(arrays), text), repr(extents), repr(tile), repr(within)
+    count = itertools.count()
+    key = re.sub(r"\w+(?=\[)", lambda name: f"array{next(count)}", text), repr(extents), repr(tile), repr(within)
     if key not in _known:
         _known[key] = _compiled(_read(text, extents, tile, within or {}))
         sums_of_products.add(_known[key])
@@ -185,15 +190,21 @@ def _compiled(found: Sum) -> Callable[..., Any]:
         _Writer(found, context, builder, signature, arguments).write()
         return context.get_dummy_value()
 
-    if found.adds or found.given:
+    count = (found.start is not None) + found.adds + len(found.given)
+    if count == 0:
 
-        def sum_of_products(typing_context: Any, out: Any, left: Any, right: Any, last: Any) -> Any:
-            return types.none(out, left, right, last), generate
+        def sum_of_products(typing_context: Any, out: Any, left: Any, right: Any) -> Any:
+            return types.none(out, left, right), generate
+
+    elif count == 1:
+
+        def sum_of_products(typing_context: Any, out: Any, left: Any, right: Any, a: Any) -> Any:  # type: ignore[misc]
+            return types.none(out, left, right, a), generate
 
     else:
 
-        def sum_of_products(typing_context: Any, out: Any, left: Any, right: Any) -> Any:  # type: ignore[misc]
-            return types.none(out, left, right), generate
+        def sum_of_products(typing_context: Any, out: Any, left: Any, right: Any, a: Any, b: Any) -> Any:  # type: ignore[misc]
+            return types.none(out, left, right, a, b), generate
 
     result: Callable[..., Any] = intrinsic(sum_of_products)
     return result
@@ -250,8 +261,12 @@ class _Writer:
             _Pointer(context, builder, type, array, self.vector)
             for type, array in zip(signature.args[:3], arguments[:3], strict=True)
         )
-        self.alive = arguments[3] if found.adds else None
-        self.given = dict(zip(found.given, arguments[3:], strict=False))
+        last = list(arguments[3:])
+        self.start = (
+            None if found.start is None else _Pointer(context, builder, signature.args[3], last.pop(0), self.vector)
+        )
+        self.alive = last.pop(0) if found.adds else None
+        self.given = dict(zip(found.given, last, strict=True))
         self.width = lanes.real.bitwidth
         # 0, which LLVM does not know: loops whose ends it knows are unrolled, which takes long and gains nothing
         self.nothing = builder.lshr(builder.ptrtoint(self.out.data, WHOLE), ir.Constant(WHOLE, 63))
@@ -326,7 +341,10 @@ class _Writer:
                     found[cell] = self._fma(left, right, before[cell])
             return [found[cell] for cell in cells]
 
-        sums = self._inner(list(self.sum.over), places, [zero] * len(cells), product)
+        begin = [zero] * len(cells)
+        if self.start is not None and self.sum.start is not None:
+            begin = [self.start.load(self.sum.start, moved(k, m), self.align) for k, m in cells]
+        sums = self._inner(list(self.sum.over), places, begin, product)
         for (k, m), total in zip(cells, sums, strict=True):
             target = self.out.element(self.sum.out, moved(k, m))
             value = total
@@ -398,9 +416,13 @@ def in_python(
 def _evaluate(found: Sum, out: Any, left: Any, right: Any, *last: Any) -> None:
     """What is summed over one after the other, the elements of the result at once."""
     grid = np.meshgrid(*(np.arange(found.extents[axis]) for axis in found.axes), indexing="ij", sparse=True)
-    places = {**dict(zip(found.axes, grid, strict=True)), **dict(zip(found.given, last, strict=False))}
+    more = list(last)
+    start, alive = more.pop(0) if found.start else None, more.pop(0) if found.adds else True
+    places = {**dict(zip(found.axes, grid, strict=True)), **dict(zip(found.given, more, strict=True))}
     shape = tuple(found.extents[axis] for axis in found.axes)
     total = np.zeros((*shape, max(out.shape[-1], 1)), out.dtype)
+    if found.start is not None:
+        total = total + _taken(start, found.start, places, np.ones(shape, bool), len(shape))
     for inner in itertools.product(*(range(found.extents[axis]) for axis in found.over)):
         at = {**places, **dict(zip(found.over, inner, strict=True))}
         inside = np.ones(shape, bool)
@@ -413,7 +435,7 @@ def _evaluate(found: Sum, out: Any, left: Any, right: Any, *last: Any) -> None:
         total += np.where(inside[..., None], a * b, 0)
     where = tuple(np.broadcast_to(index.at(places), shape) for index in found.out.indices)
     if found.adds:
-        out[where] += np.where(last[0], total, 0)
+        out[where] += np.where(alive, total, 0)
     else:
         out[where] = total
 
