@@ -26,6 +26,11 @@ class Instruction:
         """The value of a constant, None for anything else."""
         return self.op.value if isinstance(self.op, Leaf) and self.leaf is None else None
 
+    def over(self, inputs: tuple[Instruction, ...]) -> Instruction:
+        """The same operation on these operands."""
+        same = all(a is b for a, b in zip(inputs, self.inputs, strict=True))
+        return self if same else Instruction(self.op, inputs, self.type, self.leaf)
+
     def __repr__(self) -> str:
         return self.leaf.op.name if self.leaf is not None else f"{self.op.name}({', '.join(map(repr, self.inputs))})"
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from graphgrad.calculus.identities import IDENTITIES, Identity, matches
-from graphgrad.compiler.pooled import with_pools_first
 from graphgrad.compiler.program import Builder, Firing, Instruction, Program, Update
+from graphgrad.compiler.rectified import with_pools_first, with_slopes_of_outputs
 from graphgrad.graph import Node
 from graphgrad.ops import add, divide, multiply, negative, subtract
 
@@ -107,7 +107,10 @@ def _folded(op: Any, inputs: tuple[Instruction, ...]) -> float | None:
 def rewrite(program: Program, phases: tuple[str, ...] = PHASES) -> Program:
     """The program after these phases, with the record of what was rewritten."""
     for phase in phases:
-        program = with_pools_first(program) if phase == "specialise" else _Rewriter(program, phase).run()
+        if phase == "specialise":
+            program = with_slopes_of_outputs(with_pools_first(program))
+        else:
+            program = _Rewriter(program, phase).run()
     return program
 
 

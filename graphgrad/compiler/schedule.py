@@ -97,7 +97,7 @@ def with_sums(program: Program) -> Program:
     firings = []
     for old in program.order:
         inputs = tuple(new[operand] for operand in old.inputs)
-        made = old if inputs == old.inputs else replace(old, inputs=inputs)
+        made = old.over(inputs)
         if isinstance(old.op, BatchReduce) and old.op.name == "batch_sum":
             (inner,) = old.inputs
             formula = formula_of(inner) if inner.inputs else None

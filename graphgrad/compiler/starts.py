@@ -42,7 +42,7 @@ def with_starts(program: Program) -> tuple[Program, Mapping[Instruction, Instruc
     new: dict[Instruction, Instruction] = {}
     for old in program.order:
         inputs = tuple(new[operand] for operand in old.inputs)
-        new[old] = old if inputs == old.inputs else replace(old, inputs=inputs)
+        new[old] = old.over(inputs)
         if old.op is not add:
             continue
         for sum_, start in (old.inputs, old.inputs[::-1]):

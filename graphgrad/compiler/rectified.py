@@ -1,8 +1,11 @@
-"""The largest of rectified numbers is the rectified largest one: ReLU goes behind the pooling that reads it.
+"""ReLU, and what is read of its output: its slope, and the largest of a window.
 
-It is then taken of one number in each window only, and so is its slope: max(ReLU(A)) = ReLU(max(A)), and what goes back
-to a window's winner is ∂ ⊙ 1[max(A) > 0] as well, for where the first largest of ReLU(A) is not that of A, all of the
-window lies below 0, where the slope is 0. No map of the size of A has to be kept for the backward sweep.
+**The slope by the output.** 1[A > 0] = 1[ReLU(A) > 0], so that A need not be kept for the backward sweep.
+
+**Behind the pooling.** The largest of rectified numbers is the rectified largest one, max(ReLU(A)) = ReLU(max(A)): it is
+then taken of one number in each window only, and so is its slope. What goes back to a window's winner is
+∂ ⊙ 1[max(A) > 0], for where the first largest of ReLU(A) is not that of A, all of the window lies below 0, where the
+slope is 0. No map of the size of A has to be kept.
 """
 
 from __future__ import annotations
@@ -15,8 +18,34 @@ from graphgrad.ops.contraction import Contraction
 from graphgrad.ops.magnitude import step
 from graphgrad.ops.pooling import MaxPool, Pooling, Winner
 
-RULE = "ReLU behind the pooling"
-REASON = "the largest of rectified numbers is the rectified largest one, and only it has a slope"
+BEHIND = "ReLU behind the pooling"
+_WHY_BEHIND = "the largest of rectified numbers is the rectified largest one, and only it has a slope"
+BY_OUTPUT = "slope of ReLU by its output"
+_WHY_BY_OUTPUT = "ReLU is above 0 where its operand is, which then need not be kept"
+
+
+def with_slopes_of_outputs(program: Program) -> Program:
+    """The program in which the slope of ReLU is read off its output, where that is there."""
+    order = program.order
+    rectified = {one.inputs[0] for one in order if one.op is relu}
+    make = Builder().make
+    new: dict[Instruction, Instruction] = {}
+    firings = []
+    for old in order:
+        inputs = tuple(new[operand] for operand in old.inputs)
+        if old.op is relu:
+            new[old] = make(relu, inputs)
+        elif old.op is step and old.inputs[0] in rectified:
+            new[old] = make(step, (make(relu, inputs),))
+            firings.append(_fired(BY_OUTPUT, program, old, _WHY_BY_OUTPUT))
+        else:
+            new[old] = old.over(inputs)
+    return program.rebuilt(new, firings) if firings else program
+
+
+def _fired(rule: str, program: Program, old: Instruction, reason: str) -> Firing:
+    node = program.names.get(old)
+    return Firing(rule, "specialise", repr(old) if node is None else written(node), reason)
 
 
 def with_pools_first(program: Program) -> Program:
@@ -43,14 +72,12 @@ class _Moves:
                 pooled = self.make(old.op, (self.new[old.inputs[0].inputs[0]],))
                 self.new[old] = pooled if isinstance(old.op, Winner) else self.make(relu, (pooled,))
                 if isinstance(old.op, MaxPool):
-                    node = self.program.names.get(old)
-                    firings.append(Firing(RULE, "specialise", repr(old) if node is None else written(node), REASON))
-                    notes[self.new[old]] = RULE
+                    firings.append(_fired(BEHIND, self.program, old, _WHY_BEHIND))
+                    notes[self.new[old]] = BEHIND
             elif old.op is multiply and (winner := self._sent_to(old, moved)) is not None:
                 self.new[old] = self._sent(old, winner)
             else:
-                same = all(a is b for a, b in zip(inputs, old.inputs, strict=True))
-                self.new[old] = old if same else Instruction(old.op, inputs, old.type, old.leaf)
+                self.new[old] = old.over(inputs)
         found = self.program.rebuilt(self.new, firings)
         return replace(found, notes={**found.notes, **notes})
 
@@ -93,4 +120,4 @@ def _largest(op: Winner) -> MaxPool:
     return MaxPool(op.kernel, op.stride, op.padding, op.dilation, op.ceil_mode)
 
 
-__all__ = ["with_pools_first"]
+__all__ = ["BEHIND", "BY_OUTPUT", "with_pools_first", "with_slopes_of_outputs"]

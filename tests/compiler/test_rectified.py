@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
-from graphgrad.compiler.pooled import RULE
+from graphgrad.compiler.rectified import BEHIND, BY_OUTPUT
 
 
 def graph(**options: object) -> gg.Graph:
@@ -37,7 +37,7 @@ def test_value_and_gradient_are_those_of_the_order_that_was_written(kernel, stri
     x[4] = np.round(x[4])  # equal ones
     g = graph(kernel=kernel, stride=stride)
     f = gg.compile(g, "l", wrt=["x", "w"], keep=False)
-    assert RULE in str(f.explain())
+    assert BEHIND in str(f.explain())
     found = f(x=x, w=w)
     expected = [by_hand(one + w, kernel, stride) for one in x]
     np.testing.assert_allclose(found["l"], [loss for loss, _ in expected], rtol=1e-12)
@@ -61,13 +61,27 @@ def test_what_else_is_read_of_the_rectified_map_stays_as_it_is_written():
         x = gg.input("x", 1, 4, 4)
         g.F = gg.relu(x)
         g.l = gg.sum(gg.max_pool(g.F, 2)) + gg.sum(g.F)
-    assert RULE not in str(gg.compile(g, "l", wrt="x", keep=False).explain())
+    assert BEHIND not in str(gg.compile(g, "l", wrt="x", keep=False).explain())
     with gg.Graph() as h:
         x = gg.input("x", 1, 4, 4)
         h.F = gg.relu(x)
         h.l = gg.sum(gg.max_pool(h.F, 2))
-    assert RULE in str(gg.compile(h, "l", wrt="x", keep=False).explain())
-    assert RULE not in str(gg.compile(h, "l", wrt="x", keep=False, rewrites=()).explain())
+    assert BEHIND in str(gg.compile(h, "l", wrt="x", keep=False).explain())
+    assert BEHIND not in str(gg.compile(h, "l", wrt="x", keep=False, rewrites=()).explain())
     kept = gg.compile(h, ["l", "F"])
-    assert RULE not in str(kept.explain())
+    assert BEHIND not in str(kept.explain())
     assert kept(x=-np.ones((2, 1, 4, 4)))["F"].max() == 0
+
+
+@pytest.mark.filterwarnings("ignore::graphgrad.NotFiniteWarning")
+def test_the_slope_is_read_off_the_output():
+    with gg.Graph() as g:
+        x = gg.input("x", 6)
+        g.A = x * 2
+        g.F = gg.relu(g.A)
+        g.l = gg.sum(g.F**2)
+    f = gg.compile(g, "l", wrt="x", keep=False)
+    assert BY_OUTPUT in str(f.explain())
+    assert "ReLU(A)" in f.source
+    x = np.array([[-1.0, -0.0, 0.0, 2.0, np.nan, np.inf]])
+    np.testing.assert_array_equal(f(x=x).grad["x"], [[0.0, 0.0, 0.0, 16.0, np.nan, np.inf]])
