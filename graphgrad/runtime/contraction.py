@@ -7,6 +7,9 @@ A generated step states such a sum at its head, as it is read on paper, and call
 
 It may begin with an element of a third array, as in `b[i] + x[...] * K[...]`, which comes after the two. A name that has no extent, as in `x[m, first + j + p, k]`, is a place that is given with the arrays.
 
+Where there are no lanes of samples, `at_once="k"` says along which axis a few elements are computed at once, those of a
+row of an image: they are the lanes then. Where that axis is summed over, their sums are added up in the end.
+
 The code is built as LLVM instructions in one piece, so that Numba neither has to type nor to rewrite its many lines. A
 tile's sums stay in registers; each number loaded is used for a whole row or column of it.
 Source: Goto and van de Geijn, Anatomy of high-performance matrix multiplication, 2008.
@@ -31,6 +34,8 @@ from graphgrad.runtime.lanes import Lanes
 from graphgrad.runtime.vectorised import has_fma
 
 WHOLE = ir.IntType(64)
+AT_ONCE = 128
+"""How many bytes of a row are computed at once: two registers of the widest kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,12 @@ class Access:
 
     array: str
     indices: tuple[Affine, ...]
+
+    def step(self, axis: str | None) -> int:
+        """How far it moves along its last axis with an axis, which moves no other index; 0 where it stays."""
+        steps = [index.terms.get(axis or "", 0) for index in self.indices]
+        assert not any(steps[:-1]), f"{axis} moves more than the last index of {self.array}"
+        return steps[-1] if steps else 0
 
 
 def _affine(node: ast.expr) -> Affine:
@@ -112,6 +123,7 @@ class Sum:
     within: Mapping[str, tuple[Affine, Affine]]
     adds: bool
     start: Access | None = None
+    at_once: str | None = None
 
     @property
     def given(self) -> list[str]:
@@ -136,7 +148,13 @@ class Sum:
         return next((axis for axis in self.tile if axis in used), None)
 
 
-def _read(text: str, extents: Mapping[str, int], tile: Mapping[str, int], within: Mapping[str, tuple[str, str]]) -> Sum:
+def _read(
+    text: str,
+    extents: Mapping[str, int],
+    tile: Mapping[str, int],
+    within: Mapping[str, tuple[str, str]],
+    at_once: str | None,
+) -> Sum:
     adds = " += " in text
     left_side, _, right_side = text.partition(" += " if adds else " = ")
     product, start = ast.parse(right_side, mode="eval").body, None
@@ -149,7 +167,7 @@ def _read(text: str, extents: Mapping[str, int], tile: Mapping[str, int], within
         for axis, (low, high) in within.items()
     }
     out = _access(ast.parse(left_side, mode="eval").body)
-    return Sum(out, _access(product.left), _access(product.right), extents, tile, limits, adds, start)
+    return Sum(out, _access(product.left), _access(product.right), extents, tile, limits, adds, start, at_once)
 
 
 def contraction(
@@ -158,21 +176,29 @@ def contraction(
     *,
     tile: Mapping[str, int],
     within: Mapping[str, tuple[str, str]] | None = None,
+    at_once: str | None = None,
 ) -> Callable[..., Any]:
     """The compiled function (out, left, right, ...) of a sum of products.
 
     After the factors comes what it begins with, if that is an array; where it adds up (`+=`), which of the lanes are
-    alive; and the places that are given.
+    alive, if these are samples; and the places that are given.
 
     `extents` gives every axis its extent, `tile` says along which and how far a tile goes, and `within` from where to
-    where an axis runs that is summed over, where that depends on the others.
+    where an axis runs that is summed over, where that depends on the others; `at_once` names the axis of the lanes where
+    these are no samples.
     """
     if config.DISABLE_JIT:
-        return in_python(text, extents, tile=tile, within=within)
+        return in_python(text, extents, tile=tile, within=within, at_once=at_once)
     count = itertools.count()
-    key = re.sub(r"\w+(?=\[)", lambda name: f"array{next(count)}", text), repr(extents), repr(tile), repr(within)
+    key = (
+        re.sub(r"\w+(?=\[)", lambda name: f"array{next(count)}", text),
+        repr(extents),
+        repr(tile),
+        repr(within),
+        repr(at_once),
+    )
     if key not in _known:
-        _known[key] = _compiled(_read(text, extents, tile, within or {}))
+        _known[key] = _compiled(_read(text, extents, tile, within or {}, at_once))
         sums_of_products.add(_known[key])
     return _known[key]
 
@@ -190,7 +216,7 @@ def _compiled(found: Sum) -> Callable[..., Any]:
         _Writer(found, context, builder, signature, arguments).write()
         return context.get_dummy_value()
 
-    count = (found.start is not None) + found.adds + len(found.given)
+    count = (found.start is not None) + (found.adds and found.at_once is None) + len(found.given)
     if count == 0:
 
         def sum_of_products(typing_context: Any, out: Any, left: Any, right: Any) -> Any:
@@ -213,8 +239,8 @@ def _compiled(found: Sum) -> Callable[..., Any]:
 class _Pointer:
     """An array in memory, read and written at affine indices."""
 
-    def __init__(self, context: Any, builder: Any, type: Any, array: Any, vector: Any) -> None:
-        self.builder, self.vector = builder, vector
+    def __init__(self, context: Any, builder: Any, type: Any, array: Any) -> None:
+        self.builder = builder
         self.lanes = isinstance(type.dtype, Lanes)
         made = context.make_array(type)(context, builder, array)
         self.data = made.data
@@ -230,15 +256,26 @@ class _Pointer:
             at = b.add(at, b.mul(stride, _value(b, index, places)))
         return b.gep(self.data, [at])
 
-    def load(self, access: Access, places: Mapping[str, Any], align: int) -> Any:
+    def load(self, access: Access, places: Mapping[str, Any], vector: Any, align: int, at_once: str | None) -> Any:
+        """An element of lanes; those of a row along which it moves; or one number for all lanes."""
         b = self.builder
-        value = b.load(self.element(access, places), align=align)
+        place = self.element(access, places)
+        step = access.step(at_once)
+        if step:
+            reach = ir.VectorType(vector.element, step * (vector.count - 1) + 1)
+            row = b.load(b.bitcast(place, reach.as_pointer()), align=align)
+            return row if step == 1 else b.shuffle_vector(row, ir.Constant(reach, ir.Undefined), _every(step, vector))
+        value = b.load(place, align=align)
         if self.lanes:
             return value
-        nothing = ir.Constant(self.vector, ir.Undefined)
+        nothing = ir.Constant(vector, ir.Undefined)
         first = b.insert_element(nothing, value, ir.Constant(ir.IntType(32), 0))
-        zeros = ir.Constant(ir.VectorType(ir.IntType(32), self.vector.count), [0] * self.vector.count)
-        return b.shuffle_vector(first, nothing, zeros)
+        return b.shuffle_vector(first, nothing, _every(0, vector))
+
+
+def _every(step: int, vector: Any) -> Any:
+    """The places 0, step, 2 step, ... of a vector."""
+    return ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [step * k for k in range(vector.count)])
 
 
 def _value(builder: Any, index: Affine, places: Mapping[str, Any]) -> Any:
@@ -254,25 +291,39 @@ class _Writer:
 
     def __init__(self, found: Sum, context: Any, builder: Any, signature: Any, arguments: Any) -> None:
         self.sum, self.b = found, builder
-        lanes = next(type.dtype for type in signature.args[:3] if isinstance(type.dtype, Lanes))
-        self.vector = context.get_value_type(lanes)
-        self.align = lanes.real.bitwidth // 8
+        kinds = [type.dtype for type in signature.args[:3]]
+        lanes = next((kind for kind in kinds if isinstance(kind, Lanes)), None)
+        real = kinds[0] if lanes is None else lanes.real
+        self.real = context.get_value_type(real)
+        if lanes is not None:
+            self.vector = context.get_value_type(lanes)
+        self.align = real.bitwidth // 8
+        self.part: Part | None = None
         self.out, self.left, self.right = (
-            _Pointer(context, builder, type, array, self.vector)
+            _Pointer(context, builder, type, array)
             for type, array in zip(signature.args[:3], arguments[:3], strict=True)
         )
         last = list(arguments[3:])
-        self.start = (
-            None if found.start is None else _Pointer(context, builder, signature.args[3], last.pop(0), self.vector)
-        )
-        self.alive = last.pop(0) if found.adds else None
+        self.start = None if found.start is None else _Pointer(context, builder, signature.args[3], last.pop(0))
+        self.alive = last.pop(0) if found.adds and found.at_once is None else None
         self.given = dict(zip(found.given, last, strict=True))
-        self.width = lanes.real.bitwidth
+        self.width = real.bitwidth
         # 0, which LLVM does not know: loops whose ends it knows are unrolled, which takes long and gains nothing
         self.nothing = builder.lshr(builder.ptrtoint(self.out.data, WHOLE), ir.Constant(WHOLE, 63))
 
     def write(self) -> None:
         found = self.sum
+        if found.at_once is None:
+            self._loops(found.adds)
+            return
+        parts = parts_of(found.extents[found.at_once], 8 * AT_ONCE // self.width)
+        for position, self.part in enumerate(parts):
+            self.vector = ir.VectorType(self.real, self.part.size)
+            # of a sum over the axis itself, the parts are added up
+            self._loops(found.adds or (position > 0 and found.at_once in found.over))
+
+    def _loops(self, adds: bool) -> None:
+        found, self.adds = self.sum, adds
         along = found.along(found.left), found.along(found.right)
         stretches = [
             parts_of(1 if axis is None else found.extents[axis], found.tile.get(axis or "", 1)) for axis in along
@@ -295,7 +346,7 @@ class _Writer:
             self._tile(places, along, tile)
             return
         axis, *others = axes
-        part = parts.get(axis)
+        part = self.part if axis == self.sum.at_once else parts.get(axis)
         count = self.sum.extents[axis] if part is None else part.count
         if count == 1:
             first = 0 if part is None else part.first
@@ -327,8 +378,8 @@ class _Writer:
 
             def load(side: bool, step: int) -> Any:
                 if side:
-                    return self.right.load(self.sum.right, {**inner, **moved(0, step)}, self.align)
-                return self.left.load(self.sum.left, {**inner, **moved(step, 0)}, self.align)
+                    return self._load(self.right, self.sum.right, {**inner, **moved(0, step)})
+                return self._load(self.left, self.sum.left, {**inner, **moved(step, 0)})
 
             before = dict(zip(cells, sums, strict=True))
             held = [load(flip, step) for step in short]
@@ -342,15 +393,32 @@ class _Writer:
             return [found[cell] for cell in cells]
 
         begin = [zero] * len(cells)
-        if self.start is not None and self.sum.start is not None:
-            begin = [self.start.load(self.sum.start, moved(k, m), self.align) for k, m in cells]
+        summed = self.sum.at_once in self.sum.over
+        if self.start is not None and self.sum.start is not None and not summed:
+            begin = [self._load(self.start, self.sum.start, moved(k, m)) for k, m in cells]
         sums = self._inner(list(self.sum.over), places, begin, product)
         for (k, m), total in zip(cells, sums, strict=True):
             target = self.out.element(self.sum.out, moved(k, m))
-            value = total
+            value = self._together(total) if summed else total
+            if self.sum.at_once is not None and not summed:
+                target = b.bitcast(target, self.vector.as_pointer())
             if self.alive is not None:
-                value = b.fadd(b.load(target, align=self.align), b.select(self.alive, total, zero))
+                value = b.select(self.alive, value, zero)
+            if self.adds:
+                value = b.fadd(b.load(target, align=self.align), value)
+            elif summed and self.start is not None and self.sum.start is not None:
+                value = b.fadd(b.load(self.start.element(self.sum.start, moved(k, m)), align=self.align), value)
             b.store(value, target, align=self.align)
+
+    def _load(self, pointer: _Pointer, access: Access, places: Mapping[str, Any]) -> Any:
+        return pointer.load(access, places, self.vector, self.align, self.sum.at_once)
+
+    def _together(self, total: Any) -> Any:
+        """The sum of what was summed up at once."""
+        kind = ir.FunctionType(self.real, [self.real, self.vector])
+        name = f"llvm.vector.reduce.fadd.v{self.vector.count}f{self.width}"
+        function = cgutils.get_or_insert_function(self.b.module, kind, name)
+        return self.b.call(function, (ir.Constant(self.real, 0.0), total), fastmath=("reassoc",))
 
     def _inner(
         self,
@@ -365,7 +433,13 @@ class _Writer:
         axis, *others = axes
         b = self.b
         start, stop = ir.Constant(WHOLE, 0), ir.Constant(WHOLE, self.sum.extents[axis])
-        if axis in self.sum.within:
+        step = 1
+        if axis == self.sum.at_once and self.part is not None:
+            first, step, count = self.part.first, self.part.size, self.part.count
+            start, stop = ir.Constant(WHOLE, first), ir.Constant(WHOLE, first + step * count)
+            if count == 1:
+                return self._inner(others, {**places, axis: start}, sums, body)
+        elif axis in self.sum.within:
             low, high = (_value(b, limit, places) for limit in self.sum.within[axis])
             start = b.select(b.icmp_signed(">", low, start), low, start)
             stop = b.select(b.icmp_signed("<", high, stop), high, stop)
@@ -381,7 +455,7 @@ class _Writer:
         b.cbranch(b.icmp_signed("<", place, stop), inside, after)
         b.position_at_end(inside)
         found = self._inner(others, {**places, axis: place}, carried, body)
-        following = b.add(place, ir.Constant(WHOLE, 1))
+        following = b.add(place, ir.Constant(WHOLE, step))
         last = b.block
         b.branch(head)
         for phi, first, next_ in zip([place, *carried], [start, *sums], [following, *found], strict=True):
@@ -407,9 +481,12 @@ def in_python(
     *,
     tile: Mapping[str, int],
     within: Mapping[str, tuple[str, str]] | None = None,
+    at_once: str | None = None,
 ) -> Callable[..., Any]:
-    """The same function, of NumPy arrays whose last axis is that of the lanes."""
-    found = _read(text, extents, tile, within or {})
+    """The same function, of NumPy arrays whose last axis is that of the lanes, if these are samples."""
+    found = _read(text, extents, tile, within or {}, at_once)
+    if at_once is not None:
+        return lambda out, left, right, *last: _evaluate(found, out[..., None], left, right, *last)
     return lambda out, left, right, *last: _evaluate(found, out, left, right, *last)
 
 
@@ -417,7 +494,8 @@ def _evaluate(found: Sum, out: Any, left: Any, right: Any, *last: Any) -> None:
     """What is summed over one after the other, the elements of the result at once."""
     grid = np.meshgrid(*(np.arange(found.extents[axis]) for axis in found.axes), indexing="ij", sparse=True)
     more = list(last)
-    start, alive = more.pop(0) if found.start else None, more.pop(0) if found.adds else True
+    start = more.pop(0) if found.start else None
+    alive = more.pop(0) if found.adds and found.at_once is None else True
     places = {**dict(zip(found.axes, grid, strict=True)), **dict(zip(found.given, more, strict=True))}
     shape = tuple(found.extents[axis] for axis in found.axes)
     total = np.zeros((*shape, max(out.shape[-1], 1)), out.dtype)
