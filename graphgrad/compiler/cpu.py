@@ -442,6 +442,8 @@ def _stated(stated: SumOfProducts) -> list[str]:
     lines = [f'    "{stated.text}",', f"    {dict(stated.extents)},", f"    tile={dict(stated.tile)},"]
     if stated.within:
         lines.append(f"    within={dict(stated.within)},")
+    if stated.at_once:
+        lines.append(f"    at_once='{stated.at_once}',")
     return [f"{stated.function} = contraction(", *(line.replace("'", '"') for line in lines), ")"]
 
 

@@ -80,13 +80,15 @@ class Tiled:
 
 @dataclass(frozen=True, slots=True)
 class SumOfProducts:
-    """What a `Tiled` computes, as a line of indices: axes with their extents, those of the tile, limits of the others."""
+    """What a `Tiled` computes, as a line of indices: axes with their extents, those of the tile, limits of the others,
+    and without lanes of samples the one along which a row is computed at once."""
 
     function: str
     text: str
     extents: Mapping[str, int]
     tile: Mapping[str, int]
     within: Mapping[str, tuple[str, str]]
+    at_once: str = ""
 
 
 @dataclass(frozen=True, slots=True)

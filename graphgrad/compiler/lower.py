@@ -33,7 +33,7 @@ from graphgrad.compiler.loops import (
 )
 from graphgrad.compiler.program import Instruction, Program, Update, written
 from graphgrad.compiler.scalar import ATOM, CHOICE, FUNCTIONS, PRODUCT, SUM, UNARY, Text, grouped, literal
-from graphgrad.compiler.schedule import Item, Nest, Schedule, Where, schedule, substitute
+from graphgrad.compiler.schedule import Item, Nest, Schedule, Where, row_in, schedule, substitute
 from graphgrad.compiler.starts import Started, with_starts
 from graphgrad.compiler.tiling import tile_of
 from graphgrad.graph import Axis, Formula, Index, Node
@@ -123,11 +123,10 @@ def lower(
     """
     program, pinned = _detached(program)
     number = {instruction: k for k, instruction in enumerate(program.order)}
-    if lanes:
-        program, new = with_starts(program)
-        number = {new[instruction]: k for instruction, k in number.items()}
-        results, returns = tuple(new[one] for one in results), new[returns] if returns is not None else None
-        pinned = frozenset(new[one] for one in pinned)
+    program, new = with_starts(program, lanes)
+    number = {new[instruction]: k for instruction, k in number.items()}
+    results, returns = tuple(new[one] for one in results), new[returns] if returns is not None else None
+    pinned = frozenset(new[one] for one in pinned)
     kept = frozenset(value for value in program.values.values() if value.inputs and value is not returns)
     plan = schedule(program, kept | pinned, lanes)
     lowering = _Lowering(program, plan, kept, leaves, title, dtype, returns, lanes, team, resident)
@@ -451,12 +450,13 @@ class _Lowering:
             start = Axis(FIRST, whole - rows.count + 1)
             places[cut] = Index(((start, 1), *_at((axes[rows.position],))[0].terms))
             first = _index(Index(((Axis(ROW, band.times), rows.count),)))
-        tile = tile_of(formula if band is None else rows_of(formula, rows))
+        row = None if self.lanes else row_in(instruction, formula)
+        tile = tile_of(formula if band is None else rows_of(formula, rows), row)
         by_name = {axis.name: axis for axis in formula.axes}
         sides = [axis and by_name[axis.name] for axis in (tile.left, tile.right)]
         loops = dict(zip(formula.axes, axes, strict=True))
         along = {loops[axis].name: size for axis, size in zip(sides, tile.sizes, strict=True) if axis}
-        within = self._within(item, over, places, sides)
+        within = self._within(item, over, places, (*sides, row))
         copied: list[Statement] = []
         operands = []
         for side in range(len(instruction.inputs)):
@@ -472,12 +472,14 @@ class _Lowering:
         begin = "".join(f"{element} + " for _, element in begins)
         text = f"{out}[{', '.join(map(_index, target))}] {sign} {begin}{left} * {right}"
         extents = {axis.name: axis.extent or 1 for axis in (*axes, *over)}
-        self.sums[function] = SumOfProducts(function, text, extents, along, within)
-        target_array = f"{out}[block]" if not item.over_samples and instruction in self.full else out
+        at_once = places[row].terms[0][0].name if row is not None else ""
+        self.sums[function] = SumOfProducts(function, text, extents, along, within, at_once)
+        sample = () if item.over_samples else self._sample(instruction)
+        target_array = "".join([out, *(f"[{one}]" for one in sample)])
         self.whole, self.here = set(), None
         arrays = [array for array, _ in operands]
         lines = [Comment(line) for line in (*self._summed(instruction), self._comment(instruction))]
-        return [*copied, *lines, Tiled(function, target_array, arrays, item.over_samples, first)]
+        return [*copied, *lines, Tiled(function, target_array, arrays, item.over_samples and self.lanes, first)]
 
     def _summed(self, instruction: Instruction) -> list[str]:
         """The line of a sum of products, apart from that of what it begins with, where it has a name."""
@@ -497,10 +499,11 @@ class _Lowering:
             return name, tuple(replace(i, offset=i.offset + by) for i, by in zip(where, shift, strict=True)), copied
         if operand.leaf is not None:
             self.used.add(operand.leaf)
-            return self.leaf_names[operand.leaf], where, []
-        self.needed.add(operand)
-        array = self.array_names[operand]
-        return f"{array}[block]" if self._sample(operand) else array, where, []
+            array = self.leaf_names[operand.leaf]
+        else:
+            self.needed.add(operand)
+            array = self.array_names[operand]
+        return "".join([array, *(f"[{sample}]" for sample in self._sample(operand))]), where, []
 
     def _own_name(self, *parts: str) -> str:
         """A name of its own for these parts, the same one when asked again."""

@@ -15,19 +15,13 @@ from typing import Any
 from graphgrad.compiler.bands import Band, bands_of
 from graphgrad.compiler.products import Factors, as_product
 from graphgrad.compiler.program import Firing, Instruction, Program, written
-from graphgrad.compiler.tiling import is_tiled
+from graphgrad.compiler.tiling import is_tiled, row_of
 from graphgrad.graph import Axis, Formula, Index, Operation, Type
 from graphgrad.ops.batch import SAMPLES, BatchReduce
 from graphgrad.ops.linear import Outer, Transpose
 
 LONGEST_TEXT = 6
 """How many unnamed operations one line of source may hold."""
-
-USES = 8
-"""How often a convolution uses each number, at least."""
-
-CONVOLVED = 10_000
-"""How many products of convolutions make lanes worth while for one sample."""
 
 MOST = 48
 """How many instructions share one nest of loops; longer ones take the compiler long and are not faster."""
@@ -119,6 +113,11 @@ def formula_of(instruction: Instruction) -> Formula:
     return instruction.op.formula(*(operand.type for operand in instruction.inputs))  # type: ignore[no-any-return]
 
 
+def row_in(instruction: Instruction, formula: Formula) -> Axis | None:
+    """The axis along which a sum of products of one sample is computed a few elements at once."""
+    return row_of(formula, [operand.type.size for operand in (instruction, *instruction.inputs)])
+
+
 def substitute(read: Where, axes: tuple[Axis, ...], where: Where) -> Where:
     """The indices of a read when its axes take the values `where`."""
     places = dict(zip(axes, where, strict=True))
@@ -135,23 +134,6 @@ def on_lanes(program: Program) -> bool:
             count = math.prod(axis.extent or 1 for axis in (*formula.axes, *formula.over))
             work[as_product(instruction) is not None] += count
     return work[False] > work[True]
-
-
-def one_on_lanes(program: Program) -> bool:
-    """Whether a single sample runs on lanes too: where most of it are convolutions, which use each weight many times.
-
-    Only one of the lanes is of use then, but the sums are made in register tiles.
-    """
-    total = convolved = 0
-    for instruction in program.order:
-        if any(operand.type.per_sample for operand in instruction.inputs):
-            formula = formula_of(instruction)
-            count = math.prod(axis.extent or 1 for axis in (*formula.axes, *formula.over))
-            largest = max(one.type.size for one in (instruction, *instruction.inputs))
-            product = formula.body is None and len(formula.reads) == 2
-            total += count
-            convolved += count * (product and count >= USES * largest)
-    return convolved > max(total // 2, CONVOLVED) and on_lanes(program)
 
 
 def schedule(program: Program, kept: frozenset[Instruction], lanes: bool = False) -> Schedule:
@@ -172,6 +154,7 @@ def _walks(read: Where, operand: Instruction) -> bool:
 
 class _Scheduler:
     def __init__(self, program: Program, kept: frozenset[Instruction], lanes: bool) -> None:
+        self.lanes = lanes
         self.order = [instruction for instruction in program.order if instruction.inputs]
         self.kept = kept | {update.value for update in program.updates}
         self.updates = {update.value for update in program.updates}
@@ -184,7 +167,8 @@ class _Scheduler:
         self.tiled = {
             instruction
             for instruction, formula in self.formulas.items()
-            if lanes and is_tiled(formula, [operand.type.per_sample for operand in instruction.inputs])
+            if is_tiled(formula, [operand.type.per_sample for operand in instruction.inputs])
+            and (lanes or row_in(instruction, formula))
         }
         self.jumped = {
             operand
@@ -217,7 +201,7 @@ class _Scheduler:
         bands = {
             nest: band
             for number, nests in phases.items()
-            if number % 2
+            if number % 2 and self.lanes
             for band in bands_of(nests, tiled, self.kept, self.resolved, self._readers)
             for nest in band.rows
         }

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from graphgrad.compiler.program import Instruction, Program
-from graphgrad.compiler.tiling import is_tiled
+from graphgrad.compiler.tiling import is_tiled, row_of
 from graphgrad.graph import Formula, Operation, Type, at
 from graphgrad.ops import add
 from graphgrad.ops.batch import BatchSize
@@ -36,7 +36,7 @@ class Started(Operation):
         return replace(formula, reads=(*formula.reads, read), starts=True)
 
 
-def with_starts(program: Program) -> tuple[Program, Mapping[Instruction, Instruction]]:
+def with_starts(program: Program, lanes: bool) -> tuple[Program, Mapping[Instruction, Instruction]]:
     """The program in which such sums are one instruction, and which of its instructions stands for which."""
     users, fixed = program.users(), set(program.roots)
     new: dict[Instruction, Instruction] = {}
@@ -47,7 +47,7 @@ def with_starts(program: Program) -> tuple[Program, Mapping[Instruction, Instruc
             continue
         for sum_, start in (old.inputs, old.inputs[::-1]):
             alone = len(users[sum_]) == 1 and sum_ not in fixed
-            if alone and sum_.type == old.type and _is_array(start) and _is_sum(sum_):
+            if alone and sum_.type == old.type and _is_array(start) and _is_tiled(sum_, lanes):
                 new[old] = Instruction(Started(sum_.op), (*new[sum_].inputs, new[start]), old.type)
                 break
     return (program.rebuilt(new, ()) if any(new[old] is not old for old in new) else program), new
@@ -57,8 +57,11 @@ def _is_array(instruction: Instruction) -> bool:
     return instruction.constant is None and not isinstance(instruction.op, BatchSize)
 
 
-def _is_sum(instruction: Instruction) -> bool:
+def _is_tiled(instruction: Instruction, lanes: bool) -> bool:
     if not instruction.inputs or not instruction.type.per_sample:
         return False
     types = [operand.type for operand in instruction.inputs]
-    return is_tiled(instruction.op.formula(*types), [type.per_sample for type in types])
+    formula = instruction.op.formula(*types)
+    sizes = [instruction.type.size, *(type.size for type in types)]
+    tiled = is_tiled(formula, [type.per_sample for type in types])
+    return tiled and (lanes or row_of(formula, sizes) is not None)

@@ -13,13 +13,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from graphgrad.graph import Axis, Formula
+from graphgrad.graph import Axis, Formula, Index, at
 
 FEWEST = 32
 """From how many products for one sample on a sum of products is computed in tiles."""
 
 LONGEST = 8
 """How many elements a tile has at most along one axis."""
+
+USES = 8
+"""How often a sum of products of one sample uses each number, at least, to be worth tiles."""
+
+SEVERAL = 4
+"""How many elements of a row are computed at once, at least."""
 
 REST = 1.1
 """What a rest that does not fill a tile is taken to cost: it is code of its own."""
@@ -57,11 +63,43 @@ def is_tiled(formula: Formula, per_sample: Sequence[bool]) -> bool:
     return bool(formula.axes) and count >= FEWEST and any(axis.extent is not None for axis in formula.over)
 
 
-def tile_of(formula: Formula) -> Tile:
-    """The tile that needs the fewest loads and products, with what is left over at the ends of its axes."""
+def row_of(formula: Formula, sizes: Sequence[int]) -> Axis | None:
+    """The axis along which one sample's elements are computed at once: in each array it moves the last index alone.
+
+    It is one of the result where there is one, and None where that is not worth while for operands of these sizes.
+    """
+    count = 1
+    for axis in (*formula.axes, *formula.over):
+        count *= axis.extent or 1
+    if count < USES * max(sizes):
+        return None
+    reads = [*formula.reads, at(*formula.axes)]
+    fitting = [
+        axis
+        for axis in (*formula.axes, *formula.over)
+        if (axis.extent or 0) >= SEVERAL and all(_moves_last(axis, read) for read in reads)
+    ]
+    return max(fitting, key=lambda axis: (axis in formula.axes, axis.extent), default=None)
+
+
+def _moves_last(axis: Axis, read: Sequence[Index]) -> bool:
+    """Whether an axis moves the last index of a read by a few elements each time, if any."""
+    steps = [dict(index.terms).get(axis, 0) for index in read]
+    return not any(steps[:-1]) and (not steps or 0 <= steps[-1] <= SEVERAL)
+
+
+def tile_of(formula: Formula, row: Axis | None = None) -> Tile:
+    """The tile that needs the fewest loads and products, with what is left over at the ends of its axes.
+
+    It does not extend along a `row` that is computed at once.
+    """
     uses = [{axis for index in read for axis, _ in index.terms} for read in formula.reads]
     own: list[list[Axis | None]] = [
-        [axis for axis in formula.axes if axis in uses[k] and axis not in uses[1 - k] and (axis.extent or 0) > 1]
+        [
+            axis
+            for axis in formula.axes
+            if axis in uses[k] and axis not in uses[1 - k] and (axis.extent or 0) > 1 and axis != row
+        ]
         or [None]
         for k in (0, 1)
     ]

@@ -16,7 +16,7 @@ from graphgrad.compiler.descent import with_descents
 from graphgrad.compiler.lower import lower
 from graphgrad.compiler.program import program
 from graphgrad.compiler.rewrites import rewrite
-from graphgrad.compiler.schedule import on_lanes, one_on_lanes, with_sums
+from graphgrad.compiler.schedule import on_lanes, with_sums
 from graphgrad.graph import (
     AdviceWarning,
     DataError,
@@ -116,7 +116,6 @@ class BoundStep:
         self._program = with_sums(rewrite(program([self.objective], updates), function.rewrites))
         self._leaves = (*self.inputs, *own, *state.initial)
         self._title = graph.title
-        self._one_on_lanes = one_on_lanes(self._program)
         self._modules: dict[bool, tuple[Any, str]] = {}
         values, _, _ = bind(own, parameters, self.dtype)
         start = {**values, **state.initial}
@@ -179,7 +178,7 @@ class BoundStep:
 
     def _module(self, samples: int) -> tuple[Any, str]:
         """The compiled step for so many samples, and its source: one sample is computed alone, several by a team."""
-        several = samples > 1 or self._one_on_lanes
+        several = samples > 1
         if several not in self._modules:
             lanes = several and on_lanes(self._program)
             self._modules[several] = cache.load(

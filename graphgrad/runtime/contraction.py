@@ -34,8 +34,8 @@ from graphgrad.runtime.lanes import Lanes
 from graphgrad.runtime.vectorised import has_fma
 
 WHOLE = ir.IntType(64)
-AT_ONCE = 128
-"""How many bytes of a row are computed at once: two registers of the widest kind."""
+AT_ONCE = 64
+"""How many bytes of a row are computed at once: a register of the widest kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,20 @@ def parts_of(extent: int, size: int) -> tuple[Part, ...]:
     whole, rest = divmod(extent, size)
     parts = [Part(0, size, whole)] if whole else []
     return tuple([*parts, Part(whole * size, rest, 1)] if rest else parts)
+
+
+def pieces_of(extent: int, most: int, again: bool) -> tuple[Part, ...]:
+    """An axis in vectors of a power of two, `most` numbers at most; the last of them may compute some numbers `again`."""
+    size = min(most, 2 ** (extent.bit_length() - 1))
+    count, rest = divmod(extent, size)
+    parts = [Part(0, size, count)]
+    if rest and again:
+        return *parts, Part(extent - size, size, 1)
+    while rest:
+        size = 2 ** (rest.bit_length() - 1)
+        parts.append(Part(extent - rest, size, 1))
+        rest -= size
+    return tuple(parts)
 
 
 @dataclass(frozen=True)
@@ -316,7 +330,8 @@ class _Writer:
         if found.at_once is None:
             self._loops(found.adds)
             return
-        parts = parts_of(found.extents[found.at_once], 8 * AT_ONCE // self.width)
+        again = found.at_once not in found.over and not found.adds
+        parts = pieces_of(found.extents[found.at_once], 8 * AT_ONCE // self.width, again)
         for position, self.part in enumerate(parts):
             self.vector = ir.VectorType(self.real, self.part.size)
             # of a sum over the axis itself, the parts are added up

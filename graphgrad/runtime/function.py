@@ -17,7 +17,7 @@ from graphgrad.compiler.cpu import print_step
 from graphgrad.compiler.lower import lower
 from graphgrad.compiler.program import Instruction, Program, program
 from graphgrad.compiler.rewrites import PHASES, rewrite
-from graphgrad.compiler.schedule import on_lanes, one_on_lanes, with_sums
+from graphgrad.compiler.schedule import on_lanes, with_sums
 from graphgrad.graph import DataError, Graph, GraphError, Leaf, NamingError, Node, ancestors
 from graphgrad.graph.data import Array, bind
 from graphgrad.graph.domain import check, expected
@@ -144,7 +144,7 @@ class Function:
         if self.target == "numpy":
             found = interpret(self.program, dict(zip(self.leaves, values, strict=True)), samples, self.dtype)
             return Result(self, values, samples, single, found, None)
-        if not self._on_lanes or (samples == 1 and not self._one_on_lanes):
+        if not self._on_lanes or samples == 1:
             module, size = self._alone
             memory = np.empty(size, self.dtype) if samples == 1 else self._memory(module, samples)[0]
             module.step(*values, memory)
@@ -227,10 +227,6 @@ class Function:
     @cached_property
     def _on_lanes(self) -> bool:
         return on_lanes(self.program)
-
-    @cached_property
-    def _one_on_lanes(self) -> bool:
-        return one_on_lanes(self.program)
 
     def _generate(self, lanes: bool = False) -> str:
         wanted = [*self.outputs, *self.gradients.values()]

@@ -70,8 +70,9 @@ def test_windows_that_reach_into_each_other_are_pooled_afterwards():
     stride=st.sampled_from([1, 2]),
     window=st.sampled_from([1, 2, 3, (2, 1), (1, 2)]),
     pooled=st.sampled_from(["max", "avg", "smooth", "none"]),
+    samples=st.sampled_from([1, 5]),
 )
-def test_any_shape_gives_the_numbers_of_the_reference(height, width, size, padding, stride, window, pooled):
+def test_any_shape_gives_the_numbers_of_the_reference(height, width, size, padding, stride, window, pooled, samples):
     make = {
         "max": lambda a: gg.max_pool(gg.relu(a), window),
         "avg": lambda a: gg.avg_pool(gg.sigmoid(a), window),
@@ -79,8 +80,17 @@ def test_any_shape_gives_the_numbers_of_the_reference(height, width, size, paddi
         "none": lambda a: gg.softplus(a),
     }[pooled]
     agrees_with_the_reference(
-        network(make, 2, height, width, maps=5, size=size, padding=padding, stride=stride), samples=5
+        network(make, 2, height, width, maps=5, size=size, padding=padding, stride=stride), samples
     )
+
+
+def test_the_rows_of_one_sample_are_computed_several_columns_at_once():
+    g = network(lambda a: gg.max_pool(gg.relu(a), 2), 3, 20, 20, maps=8)
+    agrees_with_the_reference(g, samples=1)
+    source = gg.compile(g, "J", wrt=["K", "b"], keep=False).source
+    assert '"A[i, j, k] = b[i, 0, 0] + x[m, j + p, k + q] * K[i, m, p, q]"' in source
+    assert '"dJ_dK[i, j, k, m] += x[j, p + k, q + m] * dJ_dA[i, p, q]"' in source
+    assert source.count('at_once="k"') == source.count('at_once="q"') == 1
 
 
 def test_volumes_are_cut_into_slices():
