@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graphgrad.compiler.bands import Band, bands_of
+from graphgrad.compiler.indices import Where
 from graphgrad.compiler.products import Factors, as_product
 from graphgrad.compiler.program import Firing, Instruction, Program, written
 from graphgrad.compiler.tiling import is_tiled, row_of
@@ -25,8 +26,6 @@ LONGEST_TEXT = 6
 
 MOST = 48
 """How many instructions share one nest of loops; longer ones take the compiler long and are not faster."""
-
-Where = tuple[Index, ...]
 
 
 @dataclass(eq=False, slots=True)
@@ -42,6 +41,12 @@ class Item:
     def over_samples(self) -> bool:
         """Whether it sums over the samples, inside of the loop over them."""
         return SAMPLES in self.formula.over and self.phase % 2 == 1
+
+    @property
+    def own(self) -> tuple[Axis, ...]:
+        """What it sums up inside of one sample."""
+        over = self.formula.over
+        return tuple(axis for axis in over if axis is not SAMPLES) if self.over_samples else over
 
 
 @dataclass(eq=False, slots=True)

@@ -1,0 +1,74 @@
+"""Identifiers of the generated source: those of the nodes, made unique and kept off all words that it uses itself."""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import re
+
+from graphgrad.compiler.scalar import FUNCTIONS
+
+LOOP_NAMES = "ijkmpqruvcd"
+ROW, FIRST = "row", "first"
+"""The loop over the bands of a map, and the first of the rows that a sum of products is to compute."""
+
+RESERVED = frozenset(
+    {*keyword.kwlist, *dir(builtins), *LOOP_NAMES, *FUNCTIONS.values()}
+    | {
+        "N",
+        "n",
+        "memory",
+        "real",
+        "step",
+        "call",
+        "array_at",
+        "njit",
+        "np",
+        "nan",
+        "inf",
+        "sqrt",
+        "copysign",
+        "results",
+        "parameters",
+        "areas",
+        "mine",
+        "block",
+        "blocks",
+        "chunk",
+        "alive",
+        "thread",
+        "threads",
+        "candidate",
+        "better",
+        "partial",
+        "meet",
+        "lanes_at",
+        "load_lanes",
+        "choose",
+        "numbered",
+        "below",
+        "sum_of_lanes",
+        "function",
+        "kernel",
+        "product",
+        "add_product",
+        "row",
+        "first",
+        "last",
+    }
+)
+
+
+class Names:
+    """Identifiers of the generated source: those of the nodes, made unique and kept off reserved words."""
+
+    def __init__(self) -> None:
+        self.taken: set[str] = set(RESERVED)
+
+    def unique(self, wanted: str) -> str:
+        safe = re.sub(r"\W+", "_", wanted, flags=re.ASCII).strip("_") or "step"
+        name, count = safe, 1
+        while name in self.taken:
+            name, count = f"{safe}_" if count == 1 else f"{safe}_{count}", count + 1
+        self.taken.add(name)
+        return name
