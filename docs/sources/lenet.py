@@ -14,18 +14,18 @@ real = np.float32
 floor = function("floor")
 inf = real(np.inf)
 nan = real(np.nan)
-sum_E = contraction(
-    "E[i, j, k] = x[m, j + p, k + q] * K1[i, m, p, q]",
-    {"i": 8, "j": 24, "k": 24, "m": 1, "p": 5, "q": 5},
-    tile={"j": 6, "i": 4},
+sum_A = contraction(
+    "A[i, j, k] = b1[i, 0, 0] + x[m, first + j + p, k + q] * K1[i, m, p, q]",
+    {"i": 8, "j": 2, "k": 24, "m": 1, "p": 5, "q": 5},
+    tile={"k": 6, "i": 4},
 )
-sum_G = contraction(
-    "G[i, j, k] = B[m, j + p, k + q] * K2[i, m, p, q]",
-    {"i": 16, "j": 8, "k": 8, "m": 8, "p": 5, "q": 5},
-    tile={"j": 4, "i": 4},
+sum_C = contraction(
+    "C[i, j, k] = b2[i, 0, 0] + B[m, first + j + p, k + q] * K2[i, m, p, q]",
+    {"i": 16, "j": 2, "k": 8, "m": 8, "p": 5, "q": 5},
+    tile={"k": 4, "i": 4},
 )
-sum_J = contraction(
-    "J[i] = W[i, j] * I[j]",
+sum_z = contraction(
+    "z[i] = b[i] + W[i, j] * I[j]",
     {"i": 10, "j": 256},
     tile={"i": 5},
 )
@@ -35,10 +35,10 @@ sum_dsum_l_dI = contraction(
     tile={"i": 8},
 )
 sum_dsum_l_dB = contraction(
-    "dsum_l_dB[i, j, k] = dsum_l_dB_ijk_a_wide[m, j - p + 4, k - q] * K2[m, i, p, q]",
-    {"i": 8, "j": 12, "k": 12, "m": 16, "p": 5, "q": 5},
-    tile={"j": 6, "i": 4},
-    within={"q": ("k - 7", "k + 1")},
+    "dsum_l_dB[i, 0, k] = dsum_l_dB_ijk_a_wide[m, first - p, k - q + 4] * K2[m, i, p, q]",
+    {"i": 8, "j": 1, "k": 12, "m": 16, "p": 5, "q": 5},
+    tile={"k": 6, "i": 4},
+    within={"p": ("first - 7", "first + 1")},
 )
 sum_dsum_l_dK1 = contraction(
     "dsum_l_dK1_lanes[i, j, k, m] += x[j, p + k, q + m] * dsum_l_dA[i, p, q]",
@@ -51,8 +51,8 @@ sum_dsum_l_dK2 = contraction(
     tile={"k": 5, "i": 4},
 )
 LANES = 16  # samples at once
-MEMORY = (32, 0, 409552)  # numbers: for all, a sample, a thread
-WORK = 1165424  # about so many numbers are computed for each sample
+MEMORY = (32, 0, 315344)  # numbers: for all, a sample, a thread
+WORK = 1151078  # about so many numbers are computed for each sample
 SECTIONS = {  # where a value begins, how much further for each sample, shape, per sample
     30: (32, 0, (), False),  # sum_l
     47: (33, 0, (8, 1, 5, 5), False),  # dsum_l_dK1
@@ -80,7 +80,7 @@ def step(x_data, t_data, parameters, memory, thread, threads):
     N = x_data.shape[0]  # samples
     blocks = (N + 15) // 16  # of 16 samples, the last one perhaps of fewer
     areas = 32  # where those of the threads begin
-    mine = areas + 409552 * thread  # where that of this thread begins
+    mine = areas + 315344 * thread  # where that of this thread begins
     sum_l = array_at(memory, areas, ())
     dsum_l_dK1 = array_at(memory, areas + 1, (8, 1, 5, 5))
     dsum_l_db1 = array_at(memory, areas + 201, (8, 1, 1))
@@ -105,33 +105,29 @@ def step(x_data, t_data, parameters, memory, thread, threads):
     b = array_at(parameters, 6000, (10,))
     rate = array_at(parameters, 6016, ())
     label_targets = lanes_at(memory, mine + 114480, (10,))
-    E = lanes_at(memory, mine + 114640, (8, 24, 24))
-    F = lanes_at(memory, mine + 188368, (8, 24, 24))
-    A = lanes_at(memory, mine + 262096, (8, 24, 24))
-    max_pool_winner_ = lanes_at(memory, mine + 114640, (8, 12, 12))
-    B = lanes_at(memory, mine + 133072, (8, 12, 12))
-    G = lanes_at(memory, mine + 151504, (16, 8, 8))
-    H = lanes_at(memory, mine + 167888, (16, 8, 8))
-    C = lanes_at(memory, mine + 184272, (16, 8, 8))
-    D = lanes_at(memory, mine + 151504, (16, 4, 4))
-    max_pool_winner = lanes_at(memory, mine + 155600, (16, 4, 4))
-    I = lanes_at(memory, mine + 159696, (256,))
-    J = lanes_at(memory, mine + 151504, (10,))
-    z = lanes_at(memory, mine + 151664, (10,))
-    max_ = lanes_at(memory, mine + 151504, (1,))
-    argmax = lanes_at(memory, mine + 151520, (1,))
-    subtract = lanes_at(memory, mine + 151824, (10,))
-    exp_ = lanes_at(memory, mine + 151984, (10,))
-    log1p_ = lanes_at(memory, mine + 151504, (1,))
-    sum_2 = lanes_at(memory, mine + 151536, (1,))
-    dsum_l_dz = lanes_at(memory, mine + 151552, (10,))
-    dsum_l_dI = lanes_at(memory, mine + 163792, (256,))
-    dsum_l_dD = lanes_at(memory, mine + 167888, (16, 4, 4))
-    dsum_l_dC = lanes_at(memory, mine + 200656, (16, 8, 8))
-    dsum_l_dB_ijk_a_wide = lanes_at(memory, mine + 163792, (16, 16, 8))
-    dsum_l_dB = lanes_at(memory, mine + 217040, (8, 12, 12))
-    dsum_l_dA = lanes_at(memory, mine + 335824, (8, 24, 24))
-    D_flat = lanes_at(memory, mine + 151504, (256,))
+    A = lanes_at(memory, mine + 114640, (8, 2, 24))
+    max_pool_winner_ = lanes_at(memory, mine + 120784, (8, 12, 12))
+    B = lanes_at(memory, mine + 139216, (8, 12, 12))
+    C = lanes_at(memory, mine + 114640, (16, 2, 8))
+    D = lanes_at(memory, mine + 157648, (16, 4, 4))
+    max_pool_winner = lanes_at(memory, mine + 161744, (16, 4, 4))
+    I = lanes_at(memory, mine + 114640, (256,))
+    z = lanes_at(memory, mine + 118736, (10,))
+    max_ = lanes_at(memory, mine + 118896, (1,))
+    argmax = lanes_at(memory, mine + 118912, (1,))
+    subtract = lanes_at(memory, mine + 118928, (10,))
+    exp_ = lanes_at(memory, mine + 119088, (10,))
+    log1p_ = lanes_at(memory, mine + 118736, (1,))
+    sum_2 = lanes_at(memory, mine + 118752, (1,))
+    dsum_l_dz = lanes_at(memory, mine + 118768, (10,))
+    dsum_l_dI = lanes_at(memory, mine + 165840, (256,))
+    multiply = lanes_at(memory, mine + 169936, (16, 4, 4))
+    dsum_l_dC = lanes_at(memory, mine + 174032, (16, 8, 8))
+    dsum_l_dB = lanes_at(memory, mine + 118928, (8, 1, 12))
+    dsum_l_dB_ijk_a_wide = lanes_at(memory, mine + 190416, (16, 8, 16))
+    multiply_ = lanes_at(memory, mine + 223184, (8, 12, 12))
+    dsum_l_dA = lanes_at(memory, mine + 241616, (8, 24, 24))
+    D_flat = lanes_at(memory, mine + 157648, (256,))
     # the sums over the samples begin at 0
     memory[mine : mine + 5995] = real(0.0)
     # this thread's share of the blocks
@@ -150,36 +146,30 @@ def step(x_data, t_data, parameters, memory, thread, threads):
                     >= real(0.0)) & (t[()] <= real(9.0)), real(0.0), real(nan)))
                 )
                 label_targets[i] = label_targets_i
-            # E = x ⋆ K⁽¹⁾
-            sum_E(E, x, K1)
-            for i in range(8):
-                for j in range(24):
-                    for k in range(24):
-                        # A = E + b⁽¹⁾
-                        A_ijk = E[i, j, k] + b1[i, 0, 0]
-                        A[i, j, k] = A_ijk
-                        # F = ReLU(A)
-                        F_ijk = choose(A_ijk <= real(0.0), real(0.0), A_ijk)
-                        F[i, j, k] = F_ijk
-            for i in range(8):
-                for j in range(12):
+            for row in range(12):
+                # E = x ⋆ K⁽¹⁾
+                # A = E + b⁽¹⁾
+                sum_A(A, x, K1, b1, 2 * row)
+                for i in range(8):
                     for k in range(12):
-                        # B = max_pool(F)
-                        B_ijk = -real(inf)
+                        # max_pool(A)
+                        max_pool_ijk = -real(inf)
                         for m in range(2):
                             for p in range(2):
-                                candidate = F[i, 2 * j + m, 2 * k + p]
-                                B_ijk = (
-                                    choose((candidate > B_ijk) | (candidate != candidate),
-                                    candidate, B_ijk)
+                                candidate = A[i, m, 2 * k + p]
+                                max_pool_ijk = (
+                                    choose((candidate > max_pool_ijk) | (candidate !=
+                                    candidate), candidate, max_pool_ijk)
                                 )
-                        B[i, j, k] = B_ijk
-                        # max_pool_winner(F)
+                        # B = ReLU(max_pool(A))   [ReLU behind the pooling]
+                        B_ijk = choose(max_pool_ijk <= real(0.0), real(0.0), max_pool_ijk)
+                        B[i, row, k] = B_ijk
+                        # max_pool_winner(A)   [ReLU behind the pooling]
                         max_pool_winner__ijk = real(0.0)
                         max_pool_winner__ijk_best = -real(inf)
                         for m in range(2):
                             for p in range(2):
-                                candidate = F[i, 2 * j + m, 2 * k + p]
+                                candidate = A[i, m, 2 * k + p]
                                 better = (
                                     (candidate > max_pool_winner__ijk_best) | ((candidate !=
                                     candidate) & (max_pool_winner__ijk_best ==
@@ -191,37 +181,31 @@ def step(x_data, t_data, parameters, memory, thread, threads):
                                 max_pool_winner__ijk = (
                                     choose(better, real(2 * m + p), max_pool_winner__ijk)
                                 )
-                        max_pool_winner_[i, j, k] = max_pool_winner__ijk
-            # G = B ⋆ K⁽²⁾
-            sum_G(G, B, K2)
-            for i in range(16):
-                for j in range(8):
-                    for k in range(8):
-                        # C = G + b⁽²⁾
-                        C_ijk = G[i, j, k] + b2[i, 0, 0]
-                        C[i, j, k] = C_ijk
-                        # H = ReLU(C)
-                        H_ijk = choose(C_ijk <= real(0.0), real(0.0), C_ijk)
-                        H[i, j, k] = H_ijk
-            for i in range(16):
-                for j in range(4):
+                        max_pool_winner_[i, row, k] = max_pool_winner__ijk
+            for row in range(4):
+                # G = B ⋆ K⁽²⁾
+                # C = G + b⁽²⁾
+                sum_C(C, B, K2, b2, 2 * row)
+                for i in range(16):
                     for k in range(4):
-                        # D = max_pool(H)
-                        D_ijk = -real(inf)
+                        # max_pool(C)
+                        max_pool__ijk = -real(inf)
                         for m in range(2):
                             for p in range(2):
-                                candidate = H[i, 2 * j + m, 2 * k + p]
-                                D_ijk = (
-                                    choose((candidate > D_ijk) | (candidate != candidate),
-                                    candidate, D_ijk)
+                                candidate = C[i, m, 2 * k + p]
+                                max_pool__ijk = (
+                                    choose((candidate > max_pool__ijk) | (candidate !=
+                                    candidate), candidate, max_pool__ijk)
                                 )
-                        D[i, j, k] = D_ijk
-                        # max_pool_winner(H)
+                        # D = ReLU(max_pool(C))   [ReLU behind the pooling]
+                        D_ijk = choose(max_pool__ijk <= real(0.0), real(0.0), max_pool__ijk)
+                        D[i, row, k] = D_ijk
+                        # max_pool_winner(C)   [ReLU behind the pooling]
                         max_pool_winner_ijk = real(0.0)
                         max_pool_winner_ijk_best = -real(inf)
                         for m in range(2):
                             for p in range(2):
-                                candidate = H[i, 2 * j + m, 2 * k + p]
+                                candidate = C[i, m, 2 * k + p]
                                 better = (
                                     (candidate > max_pool_winner_ijk_best) | ((candidate !=
                                     candidate) & (max_pool_winner_ijk_best ==
@@ -233,17 +217,14 @@ def step(x_data, t_data, parameters, memory, thread, threads):
                                 max_pool_winner_ijk = (
                                     choose(better, real(2 * m + p), max_pool_winner_ijk)
                                 )
-                        max_pool_winner[i, j, k] = max_pool_winner_ijk
+                        max_pool_winner[i, row, k] = max_pool_winner_ijk
             for i in range(256):
                 # I = flatten(D)
                 I_i = D_flat[i]
                 I[i] = I_i
             # J = WI
-            sum_J(J, W, I)
-            for i in range(10):
-                # z = J + b
-                z_i = J[i] + b[i]
-                z[i] = z_i
+            # z = J + b
+            sum_z(z, W, I, b)
             # max(z)
             max__i = -real(inf)
             for j in range(10):
@@ -301,54 +282,58 @@ def step(x_data, t_data, parameters, memory, thread, threads):
             for i in range(16):
                 for j in range(4):
                     for k in range(4):
-                        # ∂Σl/∂D = reshape(∂Σl/∂I)
-                        dsum_l_dD_ijk = dsum_l_dI[16 * i + 4 * j + k]
-                        dsum_l_dD[i, j, k] = dsum_l_dD_ijk
+                        # ∂Σl/∂D ⊙ 1[D > 0]
+                        multiply_ijk = (
+                            dsum_l_dI[16 * i + 4 * j + k] * choose(D[i, j, k] <= real(0.0),
+                            real(0.0), choose(D[i, j, k] > real(0.0), real(1.0), D[i, j, k]))
+                        )
+                        multiply[i, j, k] = multiply_ijk
             for i in range(16):
                 for j in range(8):
                     for k in range(8):
-                        # ∂Σl/∂H = max_poolᵀ(∂Σl/∂D, max_pool_winner(H))
-                        dsum_l_dH_ijk = real(0.0)
+                        # ∂Σl/∂C = max_poolᵀ(∂Σl/∂D ⊙ 1[D > 0], max_pool_winner(C))   [ReLU behind
+                        # the pooling]
+                        dsum_l_dC_ijk = real(0.0)
                         for m in range(j % 2, 2, 2):
                             for p in range(k % 2, 2, 2):
-                                dsum_l_dH_ijk += (
+                                dsum_l_dC_ijk += (
                                     choose((max_pool_winner[i, (j - m) // 2, (k - p) // 2] if 0
                                     <= j - m and 0 <= k - p else real(0.0)) == 2 * m + p,
-                                    dsum_l_dD[i, (j - m) // 2, (k - p) // 2] if 0 <= j - m and 0
+                                    multiply[i, (j - m) // 2, (k - p) // 2] if 0 <= j - m and 0
                                     <= k - p else real(0.0), real(0.0))
                                 )
-                        # ∂Σl/∂C = ∂Σl/∂H ⊙ 1[C > 0]
-                        dsum_l_dC_ijk = (
-                            dsum_l_dH_ijk * choose(C[i, j, k] <= real(0.0), real(0.0),
-                            choose(C[i, j, k] > real(0.0), real(1.0), C[i, j, k]))
-                        )
                         dsum_l_dC[i, j, k] = dsum_l_dC_ijk
-            # ∂Σl/∂B = ∂Σl/∂G ⋆ᵀ K⁽²⁾
             for i in range(16):
-                for j in range(16):
-                    for k in range(8):
+                for j in range(8):
+                    for k in range(16):
                         dsum_l_dB_ijk_a_wide[i, j, k] = (
-                            (dsum_l_dC[i, j - 4, k] if 0 <= j - 4 < 8 else real(0.0))
+                            (dsum_l_dC[i, j, k - 4] if 0 <= k - 4 < 8 else real(0.0))
                         )
-            sum_dsum_l_dB(dsum_l_dB, dsum_l_dB_ijk_a_wide, K2)
+            for row in range(12):
+                # ∂Σl/∂B = ∂Σl/∂G ⋆ᵀ K⁽²⁾
+                sum_dsum_l_dB(dsum_l_dB, dsum_l_dB_ijk_a_wide, K2, row)
+                for i in range(8):
+                    for k in range(12):
+                        # ∂Σl/∂B ⊙ 1[B > 0]
+                        multiply__ijk = (
+                            dsum_l_dB[i, 0, k] * choose(B[i, row, k] <= real(0.0), real(0.0),
+                            choose(B[i, row, k] > real(0.0), real(1.0), B[i, row, k]))
+                        )
+                        multiply_[i, row, k] = multiply__ijk
             for i in range(8):
                 for j in range(24):
                     for k in range(24):
-                        # ∂Σl/∂F = max_poolᵀ(∂Σl/∂B, max_pool_winner(F))
-                        dsum_l_dF_ijk = real(0.0)
+                        # ∂Σl/∂A = max_poolᵀ(∂Σl/∂B ⊙ 1[B > 0], max_pool_winner(A))   [ReLU behind
+                        # the pooling]
+                        dsum_l_dA_ijk = real(0.0)
                         for m in range(j % 2, 2, 2):
                             for p in range(k % 2, 2, 2):
-                                dsum_l_dF_ijk += (
+                                dsum_l_dA_ijk += (
                                     choose((max_pool_winner_[i, (j - m) // 2, (k - p) // 2] if 0
                                     <= j - m and 0 <= k - p else real(0.0)) == 2 * m + p,
-                                    dsum_l_dB[i, (j - m) // 2, (k - p) // 2] if 0 <= j - m and 0
+                                    multiply_[i, (j - m) // 2, (k - p) // 2] if 0 <= j - m and 0
                                     <= k - p else real(0.0), real(0.0))
                                 )
-                        # ∂Σl/∂A = ∂Σl/∂F ⊙ 1[A > 0]
-                        dsum_l_dA_ijk = (
-                            dsum_l_dF_ijk * choose(A[i, j, k] <= real(0.0), real(0.0),
-                            choose(A[i, j, k] > real(0.0), real(1.0), A[i, j, k]))
-                        )
                         dsum_l_dA[i, j, k] = dsum_l_dA_ijk
             # ∂Σl/∂K⁽¹⁾ = Σₙ x ⋆ ∂Σl/∂E
             sum_dsum_l_dK1(dsum_l_dK1_lanes, x, dsum_l_dA, alive)
@@ -381,7 +366,7 @@ def step(x_data, t_data, parameters, memory, thread, threads):
         # the sums of all threads go into those of the first
         for k in range(1, threads):
             for i in range(5995):
-                memory[areas + i] += memory[areas + 409552 * k + i]
+                memory[areas + i] += memory[areas + 315344 * k + i]
     meet(memory, threads)
     loss = sum_l[()]
     if loss != loss:

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from graphgrad.graph import Leaf, Node, Operation, Type, ancestors, computed_from
+from graphgrad.graph import ATOM, Leaf, Node, Operation, Type, ancestors, computed_from
+from graphgrad.graph.notation import binding, fill
+from graphgrad.graph.notation import number as shown_number
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -153,6 +155,33 @@ def written(node: Node) -> str:
             return ""
         stack.extend(operand for operand in stack.pop().inputs if operand.name is None)
     return node.text()
+
+
+def described(instruction: Instruction, names: Mapping[Instruction, Node]) -> str:
+    """The formula of an instruction over the names of its operands, those without one written out."""
+    count = 0
+
+    def of(one: Instruction) -> tuple[str, int]:
+        nonlocal count
+        count += 1
+        node = names.get(one) if one is not instruction else None
+        if node is not None and node.name is not None:
+            return node.name.text, ATOM
+        if one.constant is not None:
+            return shown_number(one.constant, "unicode"), ATOM
+        if not one.inputs:
+            return (one.leaf.name.text if one.leaf is not None and one.leaf.name else one.op.name), ATOM
+        if count > LONGEST:
+            return "…", ATOM
+        notation = one.op.notation(*(operand.type for operand in one.inputs))
+        binds, asked = binding(notation, "unicode", len(one.inputs))
+        operands = [
+            text if bound >= least else f"({text})"
+            for (text, bound), least in zip(map(of, one.inputs), asked, strict=True)
+        ]
+        return fill(notation.unicode, operands), binds
+
+    return of(instruction)[0]
 
 
 def in_order(roots: Iterable[Instruction]) -> list[Instruction]:

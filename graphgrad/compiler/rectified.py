@@ -76,6 +76,7 @@ class _Moves:
                     notes[self.new[old]] = BEHIND
             elif old.op is multiply and (winner := self._sent_to(old, moved)) is not None:
                 self.new[old] = self._sent(old, winner)
+                notes[self.new[old]] = notes[self.new[winner]] = BEHIND
             else:
                 self.new[old] = old.over(inputs)
         found = self.program.rebuilt(self.new, firings)

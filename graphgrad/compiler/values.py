@@ -12,7 +12,8 @@ from graphgrad.compiler.indices import Where, apart, element, running, shown
 from graphgrad.compiler.layout import Layout
 from graphgrad.compiler.loops import LANES, Flat, SumOfProducts
 from graphgrad.compiler.names import FIRST, LOOP_NAMES, ROW, Names
-from graphgrad.compiler.program import Instruction, Program, written
+from graphgrad.compiler.program import Instruction, Program, described, written
+from graphgrad.compiler.rectified import BEHIND
 from graphgrad.compiler.scalar import ATOM, CHOICE, FUNCTIONS, PRODUCT, SUM, UNARY, Text, grouped, literal
 from graphgrad.compiler.schedule import Item, Nest, Schedule, substitute
 from graphgrad.graph import Axis, Formula, Index, Node
@@ -154,9 +155,11 @@ class Values:
 
     def _comment(self, instruction: Instruction) -> str:
         node = self.program.names.get(instruction)
-        line = _ROLES.get(self.roles.get(instruction, ""), instruction.op.name)
-        line = (written(node) if node is not None else "") or line
         rule = self.program.notes.get(instruction)
+        line = _ROLES.get(self.roles.get(instruction, ""), "") or (written(node) if node is not None else "")
+        if not line or rule == BEHIND:
+            line = described(instruction, self.program.names)
+            line = f"{node.name.text} = {line}" if node is not None and node.name is not None else line
         return f"{line}   [{rule}]" if rule else line
 
     def _array(self, instruction: Instruction) -> str:
