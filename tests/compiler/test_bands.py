@@ -61,7 +61,7 @@ def test_windows_that_reach_into_each_other_are_pooled_afterwards():
     assert "for row in" not in source.partition("sum_A(")[0]
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     height=st.integers(10, 17),
     width=st.integers(10, 17),
