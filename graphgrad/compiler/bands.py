@@ -6,6 +6,7 @@ The same idea is `compute_at` in Ragan-Kelley et al., Halide, 2013.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -106,7 +107,7 @@ class _Growing:
                 self.made_by.update({item.instruction: nest for item in nest.items})
             else:
                 self.later.update(item.instruction for item in nest.items)
-        count = int(1 / min(self.share.values()))
+        count = math.lcm(*(share.denominator for share in self.share.values()))
         extent = self.first.axes[self.position[self.first]].extent
         if len(self.position) == 1 or extent % count or extent == count:
             return None

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from graphgrad.compiler.program import Builder, Firing, Instruction, Program, written
+from graphgrad.compiler.program import Builder, Firing, Instruction, Program, described, written
 from graphgrad.ops import multiply, relu
-from graphgrad.ops.contraction import Contraction
+from graphgrad.ops.contraction import Contraction, turned
 from graphgrad.ops.magnitude import step
 from graphgrad.ops.pooling import MaxPool, Pooling, Winner
 
@@ -45,7 +45,8 @@ def with_slopes_of_outputs(program: Program) -> Program:
 
 def _fired(rule: str, program: Program, old: Instruction, reason: str) -> Firing:
     node = program.names.get(old)
-    return Firing(rule, "specialise", repr(old) if node is None else written(node), reason)
+    line = described(old, program.names) if node is None else written(node)
+    return Firing(rule, "specialise", line, reason)
 
 
 def with_pools_first(program: Program) -> Program:
@@ -88,12 +89,12 @@ class _Moves:
         if rectified in self.fixed or not all(isinstance(user.op, MaxPool | Winner) for user in users):
             return False
         winners = [user for user in users if isinstance(user.op, Winner)]
-        sent = [back for winner in winners for back in self.users[winner]]
-        slopes = [slope for back in sent for slope in self.users[back]]
+        sent = [back for winner in winners for back in self.users.get(winner, ())]
+        slopes = [slope for back in sent for slope in self.users.get(back, ())]
         return (
             len(winners) < len(users)
             and self.fixed.isdisjoint([*winners, *sent])
-            and all(isinstance(back.op, Contraction) and back.op.chosen is not None for back in sent)
+            and all(_sends_back(back) for back in sent)
             and all(slope.op is multiply and self._slope_of(rectified) in slope.inputs for slope in slopes)
         )
 
@@ -104,17 +105,22 @@ class _Moves:
     def _sent_to(self, product: Instruction, moved: set[Instruction]) -> Instruction | None:
         """The winners to which a product sends what goes back to a window, times the slope there."""
         for back in product.inputs:
-            winner = back.inputs[-1] if isinstance(back.op, Contraction) and back.op.chosen is not None else None
-            if winner is not None and isinstance(winner.op, Winner) and winner.inputs[0] in moved:
-                return winner
+            if _sends_back(back) and back.inputs[-1].inputs[0] in moved:
+                return back.inputs[-1]
         return None
 
     def _sent(self, product: Instruction, winner: Instruction) -> Instruction:
-        back = next(one for one in product.inputs if one.inputs and one.inputs[-1] is winner)
+        back = next(one for one in product.inputs if _sends_back(one) and one.inputs[-1] is winner)
         (a,) = self.new[winner].inputs
         largest = self.make(_largest(winner.op), (a,))
         given = self.make(multiply, (self.new[back.inputs[0]], self.make(step, (largest,))))
         return self.make(back.op, (given, self.new[winner]))
+
+
+def _sends_back(instruction: Instruction) -> bool:
+    """Whether it is the transpose of pooling: what comes to each window goes to its winner."""
+    transposed = isinstance(instruction.op, Contraction) and instruction.op.name == turned(MaxPool.name)
+    return transposed and isinstance(instruction.inputs[-1].op, Winner)
 
 
 def _largest(op: Winner) -> MaxPool:

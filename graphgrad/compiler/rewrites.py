@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphgrad.calculus.identities import IDENTITIES, Identity, matches
-from graphgrad.compiler.program import Builder, Firing, Instruction, Program, Update
+from graphgrad.compiler.program import Builder, Firing, Instruction, Program, Update, described
 from graphgrad.compiler.rectified import with_pools_first, with_slopes_of_outputs
 from graphgrad.graph import Node
 from graphgrad.ops import add, divide, multiply, negative, subtract
@@ -86,7 +86,8 @@ class _Rewriter:
 
     def _record(self, rule: str, old: Instruction, reason: str) -> None:
         named = self.program.names.get(old)
-        self.firings.append(Firing(rule, self.phase, named.text() if named is not None else repr(old)[:120], reason))
+        line = named.text() if named is not None else described(old, self.program.names)
+        self.firings.append(Firing(rule, self.phase, line, reason))
 
 
 def _constant(term: Instruction) -> float | None:

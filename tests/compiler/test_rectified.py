@@ -5,6 +5,7 @@ import pytest
 
 import graphgrad as gg
 from graphgrad.compiler.rectified import BEHIND, BY_OUTPUT
+from graphgrad.compiler.rewrites import PHASES
 
 
 def graph(**options: object) -> gg.Graph:
@@ -85,3 +86,28 @@ def test_the_slope_is_read_off_the_output():
     assert "ReLU(A)" in f.source
     x = np.array([[-1.0, -0.0, 0.0, 2.0, np.nan, np.inf]])
     np.testing.assert_array_equal(f(x=x).grad["x"], [[0.0, 0.0, 0.0, 16.0, np.nan, np.inf]])
+
+
+def test_second_derivatives_are_those_of_the_order_that_was_written():
+    """The gradient's gradient gathers at the winners, which is not what is sent back to them."""
+    with gg.Graph() as g:
+        x = gg.input("x", 1, 5, 5)
+        g.B = gg.max_pool(gg.relu(gg.sin(x) * 2), 3, stride=1, padding=1)
+        g.l = gg.sum(g.B**3)
+        g.d = gg.grad(g.l, x)
+        g.q = gg.sum(g.d**2)
+    x = np.random.default_rng(2).normal(size=(9, 1, 5, 5))
+    ours, plain = (gg.compile(g, "q", wrt="x", keep=False, rewrites=phases)(x=x) for phases in (PHASES, ()))
+    np.testing.assert_allclose(ours["q"], plain["q"], rtol=1e-11)
+    np.testing.assert_allclose(ours.grad["x"], plain.grad["x"], rtol=1e-11, atol=1e-13)
+
+
+def test_a_gradient_for_the_rectified_map_itself_stays_as_it_is_written():
+    with gg.Graph() as g:
+        x = gg.input("x", 1, 4, 4)
+        F = gg.relu(x)
+        g.l = gg.sum(gg.max_pool(F, 2))
+        g.d = gg.grad(g.l, F)
+    f = gg.compile(g, ["l", "d"], keep=False)
+    assert BEHIND not in str(f.explain())
+    assert f(x=np.ones((1, 1, 4, 4)))["d"].sum() == 4
