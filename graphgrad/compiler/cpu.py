@@ -28,6 +28,8 @@ from graphgrad.compiler.loops import (
 WIDTH = 100
 
 LANES_IMPORT = "\0 what is imported of lanes"
+PRODUCTS_IMPORT = "\0 what is imported of products"
+OF_PRODUCTS = frozenset({"product", "add_product", "share_of_product", "add_share_of_product"})
 OF_LANES = frozenset({"below", "choose", "lanes_at", "load_lanes", "numbered", "sum_of_lanes"})
 GLUE = "\0"
 """Stands for a space where no line is broken: inside of an index."""
@@ -65,7 +67,7 @@ class _Printer:
             LANES_IMPORT,
             *(["from graphgrad.runtime.lanewise import function"] if self._lanewise() else ()),
             *(["from graphgrad.runtime.meeting import meet"] if step.team else ()),
-            *(["from graphgrad.runtime.products import add_product, product"] if step.products else ()),
+            PRODUCTS_IMPORT,
             *self._imports("vectorised", step.wide),
             "from graphgrad.runtime.views import array_at",
             "",
@@ -108,6 +110,8 @@ class _Printer:
         called = {name for line in self.lines for name in re.findall(r"(\w+)\(", line)}
         position = self.lines.index(LANES_IMPORT)
         self.lines[position : position + 1] = self._imports("lanes", called & OF_LANES if step.lanes > 1 else ())
+        position = self.lines.index(PRODUCTS_IMPORT)
+        self.lines[position : position + 1] = self._imports("products", called & OF_PRODUCTS if step.products else ())
         return "\n".join(self.lines) + "\n"
 
     def _trains(self) -> bool:
@@ -152,10 +156,10 @@ class _Printer:
 
     def _phase(self, phase: Samples | Shared) -> None:
         if isinstance(phase, Shared):
-            if not self.step.team:
+            if self.step.team:
+                self._shared(phase.body)
+            else:
                 self._statements(1, phase.body)
-            elif phase.body:
-                self._by_first_thread(phase.body)
             return
         self._sums_of_threads()
         if self.step.lanes > 1:
@@ -199,6 +203,16 @@ class _Printer:
         """What is summed up by all threads is brought together in the part of the first."""
         if self.summed:
             self._by_first_thread([])
+
+    def _shared(self, body: Sequence[Statement]) -> None:
+        """What is done once for the step: matrix products by all threads, anything else by the first."""
+        for products, group in _groups(body):
+            if not products:
+                self._by_first_thread(group)
+                continue
+            self._sums_of_threads()
+            self._statements(1, group)
+            self._emit(1, "meet(memory, threads)")
 
     def _by_first_thread(self, body: Sequence[Statement]) -> None:
         self._emit(1, "if thread == 0:")
@@ -403,7 +417,9 @@ class _Printer:
                     self._emit(depth, f"{function}({', '.join(given)})")
                 case Product(out, left, right, scale, keep):
                     numbers = f", {scale}, {keep}" if scale else ""
-                    self._emit(depth, f"{'add_' * bool(scale)}product({out}, {left}, {right}{numbers})")
+                    function = f"{'add_' * bool(scale)}{'share_of_' * self.step.team}product"
+                    share = ", thread, threads" * self.step.team
+                    self._emit(depth, f"{function}({out}, {left}, {right}{numbers}{share})")
                 case Loop(axis, extent, body, start, stop, stride):
                     last = stop or str(extent)
                     first = f"{start}, " if start != "0" or stride > 1 else ""
@@ -435,6 +451,32 @@ class _Printer:
         parts = textwrap.wrap(tail, WIDTH - 4 * depth - 8, break_long_words=False, break_on_hyphens=False)
         lines = [f"{indent}{head}{sign}(", *(f"{indent}    {part}" for part in parts), f"{indent})"]
         self.lines += [line.replace(GLUE, " ") for line in lines]
+
+
+def _groups(body: Sequence[Statement]) -> list[tuple[bool, list[Statement]]]:
+    """Statements in order, apart where the threads have to meet: products that do not wait for each other, and others."""
+    groups: list[tuple[bool, list[Statement]]] = []
+    comments: list[Statement] = []
+    for statement in body:
+        if isinstance(statement, Comment):
+            comments.append(statement)
+            continue
+        is_product = isinstance(statement, Product)
+        if not groups or groups[-1][0] != is_product or (is_product and _waits(statement, groups[-1][1])):
+            groups.append((is_product, []))
+        groups[-1][1].extend([*comments, statement])
+        comments = []
+    return groups
+
+
+def _waits(product: Statement, before: Sequence[Statement]) -> bool:
+    """Whether a product reads what one of those before it makes, or makes what one of them reads."""
+    assert isinstance(product, Product)
+    others = [one for one in before if isinstance(one, Product)]
+    reads = {one.removesuffix(".T") for one in (product.left, product.right)}
+    made = {one.out for one in others}
+    read = {array.removesuffix(".T") for one in others for array in (one.left, one.right)}
+    return bool(reads & made) or product.out in read | made
 
 
 def _stated(stated: SumOfProducts) -> list[str]:

@@ -52,6 +52,8 @@ RESERVED = frozenset(
         "kernel",
         "product",
         "add_product",
+        "share_of_product",
+        "add_share_of_product",
         "row",
         "first",
         "last",

@@ -51,8 +51,7 @@ def memory_for(
     shared, each, own = module.MEMORY
     threads = threads_for(module.WORK * samples) if hasattr(module, "WORK") else None
     if getattr(module, "PRODUCTS", False):
-        blas.limit(num_threads())
-        threads = threads and 1  # the products have threads of their own
+        blas.limit(1 if threads else num_threads())  # the threads of a team share a product among themselves
     padded = -(-samples // module.LANES) * module.LANES
     count = shared + each * padded + own * (threads or 1)
     try:

@@ -1,7 +1,8 @@
 """Products of matrices over all samples, by the BLAS library that SciPy brings.
 
 `product(out, left, right)` is out = left right, and `add_product(out, left, right, scale, keep)` adds to what was there:
-out = keep · out + scale · left right. Matrices are in row order or transposed; no array is made.
+out = keep · out + scale · left right. Matrices are in row order or transposed; no array is made. `share_of_product` and
+`add_share_of_product` take the number of a thread and of all, and make that thread's share of the rows of the result.
 """
 
 from __future__ import annotations
@@ -26,7 +27,17 @@ def _add_product(typing_context: Any, out: Any, left: Any, right: Any, scale: An
     return _typed(out, left, right, out.dtype, out.dtype)
 
 
-def _typed(out: Any, left: Any, right: Any, *numbers: Any) -> Any:
+def _share_of_product(typing_context: Any, out: Any, left: Any, right: Any, thread: Any, threads: Any) -> Any:
+    return _typed(out, left, right, types.int64, types.int64)
+
+
+def _add_share_of_product(
+    typing_context: Any, out: Any, left: Any, right: Any, scale: Any, keep: Any, thread: Any, threads: Any
+) -> Any:
+    return _typed(out, left, right, out.dtype, out.dtype, types.int64, types.int64)
+
+
+def _typed(out: Any, left: Any, right: Any, *others: Any) -> Any:
     kind = _KINDS.get(out.dtype)
     if kind is None or any(one.dtype != out.dtype or one.ndim != 2 or one.layout not in "CF" for one in (left, right)):
         return None
@@ -41,7 +52,9 @@ def _typed(out: Any, left: Any, right: Any, *numbers: Any) -> Any:
         ]
         shapes = [cgutils.unpack_tuple(builder, array.shape, 2) for array in arrays]
         number = context.get_value_type(out.dtype)
-        factors = arguments[3:] or (ir.Constant(number, 1.0), ir.Constant(number, 0.0))
+        factors = [value for kind, value in zip(others, arguments[3:], strict=True) if kind == out.dtype]
+        share = [value for kind, value in zip(others, arguments[3:], strict=True) if kind != out.dtype]
+        factors = factors or [ir.Constant(number, 1.0), ir.Constant(number, 0.0)]
         scale, keep = (builder.bitcast(cgutils.alloca_once_value(builder, value), ANY) for value in factors)
         # In the library's order of columns the rows of `out` are columns: outᵀ = rightᵀ leftᵀ.
         (rows, columns), inner = shapes[0], shapes[1][1]
@@ -50,26 +63,36 @@ def _typed(out: Any, left: Any, right: Any, *numbers: Any) -> Any:
         def letter(text: str) -> Any:
             return ir.Constant(LETTER, ord(text))
 
-        def operand(kind: Any, shape: Any, array: Any) -> tuple[Any, Any, Any]:
-            in_rows = kind.layout == "C"
-            return letter("n" if in_rows else "t"), builder.bitcast(array.data, ANY), shape[1] if in_rows else shape[0]
+        first: Any = ir.Constant(WHOLE, 0)
+        if share:
+            thread, threads = share
+            first = builder.sdiv(builder.mul(rows, thread), threads)
+            rows = builder.sub(
+                builder.sdiv(builder.mul(rows, builder.add(thread, ir.Constant(WHOLE, 1))), threads), first
+            )
 
-        trans_a, data_a, step_a = operand(right_type, shapes[2], a)
-        trans_b, data_b, step_b = operand(left_type, shapes[1], b)
+        def operand(kind: Any, shape: Any, array: Any, row: Any) -> tuple[Any, Any, Any]:
+            in_rows = kind.layout == "C"
+            step = shape[1] if in_rows else shape[0]
+            start = builder.gep(array.data, [builder.mul(row, step) if in_rows else row])
+            return letter("n" if in_rows else "t"), builder.bitcast(start, ANY), step
+
+        trans_a, data_a, step_a = operand(right_type, shapes[2], a, ir.Constant(WHOLE, 0))
+        trans_b, data_b, step_b = operand(left_type, shapes[1], b, first)
         called = ir.FunctionType(
             ir.IntType(32),
             [LETTER, LETTER, LETTER, WHOLE, WHOLE, WHOLE, ANY, ANY, WHOLE, ANY, WHOLE, ANY, ANY, WHOLE],
         )
         gemm = cgutils.get_or_insert_function(builder.module, called, "numba_xxgemm")
         sizes = columns, rows, inner
-        target = builder.bitcast(c.data, ANY)
+        target = builder.bitcast(builder.gep(c.data, [builder.mul(first, columns)]), ANY)
         builder.call(
             gemm,
             (letter(kind), trans_a, trans_b, *sizes, scale, data_a, step_a, data_b, step_b, keep, target, columns),
         )
         return context.get_dummy_value()
 
-    return types.none(out, left, right, *numbers), generate
+    return types.none(out, left, right, *others), generate
 
 
 def _product_in_python(out: Any, left: Any, right: Any) -> None:
@@ -80,7 +103,25 @@ def _add_product_in_python(out: Any, left: Any, right: Any, scale: Any, keep: An
     out[...] = keep * out + scale * (left @ right)
 
 
+def _rows(out: Any, thread: int, threads: int) -> slice:
+    return slice(len(out) * thread // threads, len(out) * (thread + 1) // threads)
+
+
+def _share_of_product_in_python(out: Any, left: Any, right: Any, thread: int, threads: int) -> None:
+    rows = _rows(out, thread, threads)
+    _product_in_python(out[rows], left[rows], right)
+
+
+def _add_share_of_product_in_python(
+    out: Any, left: Any, right: Any, scale: Any, keep: Any, thread: int, threads: int
+) -> None:
+    rows = _rows(out, thread, threads)
+    _add_product_in_python(out[rows], left[rows], right, scale, keep)
+
+
 if config.DISABLE_JIT:
     product, add_product = _product_in_python, _add_product_in_python
+    share_of_product, add_share_of_product = _share_of_product_in_python, _add_share_of_product_in_python
 else:
     product, add_product = intrinsic(_product), intrinsic(_add_product)
+    share_of_product, add_share_of_product = intrinsic(_share_of_product), intrinsic(_add_share_of_product)

@@ -171,7 +171,7 @@ def test_descent_of_large_weights_is_made_by_the_product():
     gradient = f(x=X, t=T, **start).grad["W"]
     step = f.bind(**start, optimizer=gg.SGD(0.05))
     step(X, T)
-    assert "add_product(W, " in step.source
+    assert "add_share_of_product(W, " in step.source
     assert "dJ_dW" not in step.source
     assert "specialise: descent by a product at W − rate · ∂J/∂W (the product adds to what is there)" in step.explain()
     np.testing.assert_allclose(step.params["W"], start["W"] - 0.05 * gradient, rtol=1e-12, atol=1e-14)
