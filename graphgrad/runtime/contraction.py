@@ -172,6 +172,14 @@ class _Pointer:
         return b.shuffle_vector(first, nothing, _every(0, vector))
 
 
+def _rolled(module: Any, branch: Any) -> None:
+    """Have the loop that a branch goes back in stay one: unrolled, its tile needs more registers than there are."""
+    never = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+    loop = module.add_metadata([ir.MetaDataString(module, f"loop {len(module.metadata)}"), never])
+    loop.operands = loop, never  # what is said of a loop begins with itself
+    branch.set_metadata("llvm.loop", loop)
+
+
 def _every(step: int, vector: Any) -> Any:
     """The places 0, step, 2 step, ... of a vector."""
     return ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [step * k for k in range(vector.count)])
@@ -357,7 +365,7 @@ class _Writer:
         found = self._inner(others, {**places, axis: place}, carried, body)
         following = b.add(place, ir.Constant(WHOLE, step))
         last = b.block
-        b.branch(head)
+        _rolled(b.module, b.branch(head))
         for phi, first, next_ in zip([place, *carried], [start, *sums], [following, *found], strict=True):
             phi.add_incoming(first, before)
             phi.add_incoming(next_, last)
