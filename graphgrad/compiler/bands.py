@@ -54,7 +54,8 @@ def bands_of(
         (first, *_) = nest.items
         if nest in taken or first.instruction not in tiled or first.over_samples:
             continue
-        if first.instruction.type.size < LARGE:
+        divided = any(index.divisor > 1 for read in first.formula.reads for index in read)
+        if first.instruction.type.size < LARGE or divided:
             continue
         for position in _cuts(first):
             band = _Growing(nests[start:], position, tiled, reads).band(kept, users)

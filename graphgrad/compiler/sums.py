@@ -10,26 +10,44 @@ from graphgrad.compiler.indices import Where, element, minus, plus, running, sho
 from graphgrad.compiler.loops import Comment, Loop, Statement, Store, SumOfProducts, Tiled
 from graphgrad.compiler.names import FIRST, LOOP_NAMES, ROW
 from graphgrad.compiler.program import Instruction, written
+from graphgrad.compiler.residues import residues
 from graphgrad.compiler.scalar import SUM, grouped
 from graphgrad.compiler.schedule import Item, row_in, substitute
 from graphgrad.compiler.starts import Started
 from graphgrad.compiler.tiling import tile_of
 from graphgrad.compiler.values import Values
-from graphgrad.graph import Axis, Index
+from graphgrad.graph import Axis, Formula, Index
+from graphgrad.ops.batch import SAMPLES
 
 
 class Sums(Values):
     """Writes the sums of products that are computed in register tiles."""
 
     def _tiles(self, item: Item) -> list[Statement]:
-        """A sum of products on lanes, computed in register tiles by a function that is stated at the head."""
-        instruction, formula = item.instruction, item.formula
+        """A sum of products in register tiles; where its indices are divided, one for each of their residues."""
         self.here, self.done = item.nest, set()
-        band = self.plan.bands.get(item.nest)
-        axes = self._axes(item.nest)
-        over = tuple(Axis(LOOP_NAMES[len(axes) + k], axis.extent) for k, axis in enumerate(item.own))
-        own = (*formula.axes, *item.own)
-        places = {axis: Index(((loop, 1),)) for axis, loop in zip(own, (*axes, *over), strict=True)}
+        lines = [Comment(line) for line in (*self._summed(item.instruction), self._comment(item.instruction))]
+        copied: list[Statement] = []
+        calls: list[Statement] = []
+        parts = residues(item.formula) or []
+        for k, (formula, place) in enumerate(parts):
+            before, call = self._sum(item, formula, place, f"{k}" * (len(parts) > 1))
+            copied += before
+            calls.append(call)
+        self.here = None
+        return [*copied, *lines, *calls]
+
+    def _sum(self, item: Item, formula: Formula, place: Where, part: str) -> tuple[list[Statement], Tiled]:
+        """The call of a function that is stated at the head for it, and what is copied before."""
+        instruction, band = item.instruction, self.plan.bands.get(item.nest)
+        axes = tuple(Axis(LOOP_NAMES[k], axis.extent) for k, axis in enumerate(formula.axes))
+        if band is not None:
+            axes = self._axes(item.nest)
+        summed = tuple(axis for axis in formula.over if axis is not SAMPLES) if item.over_samples else formula.over
+        over = tuple(Axis(LOOP_NAMES[len(axes) + k], axis.extent) for k, axis in enumerate(summed))
+        places = {
+            axis: Index(((loop, 1),)) for axis, loop in zip((*formula.axes, *summed), (*axes, *over), strict=True)
+        }
         first = ""
         if band is not None:
             rows = band.rows[item.nest]
@@ -43,18 +61,18 @@ class Sums(Values):
         sides = [axis and by_name[axis.name] for axis in (tile.left, tile.right)]
         loops = dict(zip(formula.axes, axes, strict=True))
         along = {loops[axis].name: size for axis, size in zip(sides, tile.sizes, strict=True) if axis}
-        within = self._within(item, over, places, (*sides, row))
+        within = self._within(item, formula, over, places, (*sides, row))
         copied: list[Statement] = []
         operands = []
-        for side in range(len(instruction.inputs)):
-            array, where, copying = self._operand(item, side, places)
+        for side, read in enumerate(formula.reads):
+            array, where, copying = self._operand(item, side, tuple(index.placed(places) for index in read), part)
             copied += copying
             operands.append((array, element(array.partition("[")[0], tuple(map(shown, where)))))
         out = self.own_sum(instruction) if item.over_samples else self.array_names[instruction]
         self.needed.add(instruction)
         sign = "+=" if item.over_samples else "="
-        function = self._own_name("sum", self.array_names[instruction])
-        target = self._stored(instruction, tuple(places[axis] for axis in formula.axes))
+        function = self._own_name("sum", self.array_names[instruction], *filter(None, [part]))
+        target = self._stored(instruction, tuple(index.placed(places) for index in place))
         (_, left), (_, right), *begins = operands
         begin = "".join(f"{element} + " for _, element in begins)
         text = f"{out}[{', '.join(map(shown, target))}] {sign} {begin}{left} * {right}"
@@ -63,10 +81,9 @@ class Sums(Values):
         self.sums[function] = SumOfProducts(function, text, extents, along, within, at_once)
         sample = () if item.over_samples else self._sample(instruction)
         target_array = "".join([out, *(f"[{one}]" for one in sample)])
-        self.whole, self.here = set(), None
+        self.whole = set()
         arrays = [array for array, _ in operands]
-        lines = [Comment(line) for line in (*self._summed(instruction), self._comment(instruction))]
-        return [*copied, *lines, Tiled(function, target_array, arrays, item.over_samples and self.lanes, first)]
+        return copied, Tiled(function, target_array, arrays, item.over_samples and self.lanes, first)
 
     def _summed(self, instruction: Instruction) -> list[str]:
         """The line of a sum of products, apart from that of what it begins with, where it has a name."""
@@ -75,13 +92,13 @@ class Sums(Values):
             return []
         return [written(one) for one in node.inputs if one.op == instruction.op.each and one.name is not None]
 
-    def _operand(self, item: Item, side: int, places: dict[Axis, Index]) -> tuple[str, Where, list[Statement]]:
+    def _operand(self, item: Item, side: int, where: Where, part: str) -> tuple[str, Where, list[Statement]]:
         """An operand as an array with its indices; as a copy with zeros around it where it is read beyond its ends."""
-        operand, where = item.instruction.inputs[side], tuple(i.placed(places) for i in item.formula.reads[side])
+        operand = item.instruction.inputs[side]
         while operand in self.plan.inline:  # a transpose, whose indices change places
             inner = operand.op.formula(*(o.type for o in operand.inputs))
             where, operand = substitute(inner.reads[0], inner.axes, where), operand.inputs[0]
-        name, shift, copied = self._widened(item, side, operand, where)
+        name, shift, copied = self._widened(item, side, operand, where, part)
         if name:
             return name, tuple(replace(i, offset=i.offset + by) for i, by in zip(where, shift, strict=True)), copied
         if operand.leaf is not None:
@@ -93,7 +110,7 @@ class Sums(Values):
         return "".join([array, *(f"[{sample}]" for sample in self._sample(operand))]), where, []
 
     def _widened(
-        self, item: Item, side: int, operand: Instruction, where: Where
+        self, item: Item, side: int, operand: Instruction, where: Where, part: str
     ) -> tuple[str, tuple[int, ...], list[Statement]]:
         """A copy of an operand with zeros where it is read beyond its ends, how its indices move, and what copies it.
 
@@ -106,7 +123,7 @@ class Sums(Values):
                 ends[k] = min(low, 0), max(high, extent - 1)
         if ends == inside:
             return "", (), []
-        name = self._own_name(self.local[item.instruction], "ab"[side], "wide")
+        name = self._own_name(self.local[item.instruction], "ab"[side], "wide", *filter(None, [part]))
         shape, shift = [high - low + 1 for low, high in ends], tuple(-low for low, _ in ends)
         self.scratch[name] = tuple(shape), item.nest
         axes = tuple(Axis(LOOP_NAMES[k], extent) for k, extent in enumerate(shape))
@@ -118,12 +135,17 @@ class Sums(Values):
         return name, shift, copied
 
     def _within(
-        self, item: Item, over: tuple[Axis, ...], places: dict[Axis, Index], along: Sequence[Axis | None]
+        self,
+        item: Item,
+        formula: Formula,
+        over: tuple[Axis, ...],
+        places: dict[Axis, Index],
+        along: Sequence[Axis | None],
     ) -> dict[str, tuple[str, str]]:
         """From where to where what is summed over runs, so that an operand is read inside of itself."""
         limits: dict[str, tuple[str, str]] = {}
         self.whole = set()
-        for read, operand in zip(item.formula.reads, item.instruction.inputs, strict=True):
+        for read, operand in zip(formula.reads, item.instruction.inputs, strict=True):
             for index, extent in zip(read, operand.type.shape, strict=True):
                 placed = index.placed(places)
                 if placed.stays_inside(extent) or any(axis in along for axis, _ in index.terms):

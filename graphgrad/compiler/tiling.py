@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from graphgrad.compiler.residues import residues
 from graphgrad.graph import Axis, Formula, Index, at
 
 FEWEST = 32
@@ -55,7 +56,7 @@ def is_tiled(formula: Formula, per_sample: Sequence[bool]) -> bool:
     plain = formula.body is None and len(formula.reads) == 2 + formula.starts and formula.chosen is None
     if not plain or formula.within or formula.weights or not any(per_sample):
         return False
-    if any(index.table or index.divisor > 1 for read in formula.reads for index in read):
+    if any(index.table for read in formula.reads for index in read) or residues(formula) is None:
         return False
     count = 1
     for axis in (*formula.axes, *formula.over):
@@ -85,7 +86,8 @@ def row_of(formula: Formula, sizes: Sequence[int]) -> Axis | None:
 def _moves_last(axis: Axis, read: Sequence[Index]) -> bool:
     """Whether an axis moves the last index of a read by a few elements each time, if any."""
     steps = [dict(index.terms).get(axis, 0) for index in read]
-    return not any(steps[:-1]) and (not steps or 0 <= steps[-1] <= SEVERAL)
+    whole = all(index.divisor == 1 for index in read)
+    return whole and not any(steps[:-1]) and (not steps or 0 <= steps[-1] <= SEVERAL)
 
 
 def tile_of(formula: Formula, row: Axis | None = None) -> Tile:
