@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from graphgrad.compiler.program import Instruction, Program
+from graphgrad.compiler.program import Firing, Instruction, Program, described, written
 from graphgrad.compiler.tiling import is_tiled, row_of
 from graphgrad.graph import Formula, Operation, Type, at
 from graphgrad.ops import add
@@ -40,6 +40,7 @@ def with_starts(program: Program, lanes: bool) -> tuple[Program, Mapping[Instruc
     """The program in which such sums are one instruction, and which of its instructions stands for which."""
     users, fixed = program.users(), set(program.roots)
     new: dict[Instruction, Instruction] = {}
+    firings: list[Firing] = []
     for old in program.order:
         inputs = tuple(new[operand] for operand in old.inputs)
         new[old] = old.over(inputs)
@@ -49,8 +50,15 @@ def with_starts(program: Program, lanes: bool) -> tuple[Program, Mapping[Instruc
             alone = len(users[sum_]) == 1 and sum_ not in fixed
             if alone and sum_.type == old.type and _is_array(start) and _is_tiled(sum_, lanes):
                 new[old] = Instruction(Started(sum_.op), (*new[sum_].inputs, new[start]), old.type)
+                node = program.names.get(old)
+                line = described(old, program.names) if node is None else written(node)
+                firings.append(
+                    Firing(
+                        "sum from a start", "specialise", line, "a register tile begins with what is added to the sum"
+                    )
+                )
                 break
-    return (program.rebuilt(new, ()) if any(new[old] is not old for old in new) else program), new
+    return (program.rebuilt(new, firings) if firings else program), new
 
 
 def _is_array(instruction: Instruction) -> bool:

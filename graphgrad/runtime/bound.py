@@ -17,6 +17,7 @@ from graphgrad.compiler.lower import lower
 from graphgrad.compiler.program import program
 from graphgrad.compiler.rewrites import rewrite
 from graphgrad.compiler.schedule import on_lanes, with_sums
+from graphgrad.compiler.starts import with_starts
 from graphgrad.graph import (
     AdviceWarning,
     DataError,
@@ -173,7 +174,7 @@ class BoundStep:
         """What was rewritten and why, and how much memory a step on several samples takes."""
         module, _ = self._module(2)
         lanes = module.LANES > 1
-        program = self._program if lanes else with_descents(self._program)
+        program, _ = with_starts(self._program if lanes else with_descents(self._program), lanes)
         return explained(self._title, program, module.MEMORY, self.dtype)
 
     def _module(self, samples: int) -> tuple[Any, str]:

@@ -18,6 +18,7 @@ from graphgrad.compiler.lower import lower
 from graphgrad.compiler.program import Instruction, Program, program
 from graphgrad.compiler.rewrites import PHASES, rewrite
 from graphgrad.compiler.schedule import on_lanes, with_sums
+from graphgrad.compiler.starts import with_starts
 from graphgrad.graph import DataError, Graph, GraphError, Leaf, NamingError, Node, ancestors
 from graphgrad.graph.data import Array, bind
 from graphgrad.graph.domain import check, expected
@@ -268,7 +269,8 @@ class Function:
 
     def explain(self) -> str:
         """What was rewritten and why, and how much memory a step takes."""
-        return explained(self.graph.title, self.program, self._module[0].MEMORY, self.dtype)
+        program, _ = with_starts(self.program, lanes=False)
+        return explained(self.graph.title, program, self._module[0].MEMORY, self.dtype)
 
     def bind(self, optimizer: Any = None, **parameters: object) -> Any:
         """The training step with parameters, optimiser state and memory inside: `step(X, T)` returns the loss.

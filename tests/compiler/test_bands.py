@@ -115,6 +115,7 @@ def test_a_bias_of_any_shape_that_fits_is_what_a_product_begins_with(bias):
         g.B = gg.tanh(W @ x + b)
         g.J = gg.batch_mean(gg.sum(g.B))
     step, _ = bound(g)
+    assert "specialise: sum from a start at " in step.explain()
     place = {(): "()", (6,): "i", (1,): "0"}[bias]
     assert f"b[{place}] + W[i, j] * x[j]" in agrees_with_the_reference(g)
     assert step.source
