@@ -118,6 +118,15 @@ def formula_of(instruction: Instruction) -> Formula:
     return instruction.op.formula(*(operand.type for operand in instruction.inputs))  # type: ignore[no-any-return]
 
 
+def in_tiles(instruction: Instruction, lanes: bool, formula: Formula | None = None) -> bool:
+    """Whether an instruction is a sum of products that is computed in register tiles."""
+    if not instruction.inputs:
+        return False
+    formula = formula or formula_of(instruction)
+    tiled = is_tiled(formula, [operand.type.per_sample for operand in instruction.inputs])
+    return tiled and (lanes or row_in(instruction, formula) is not None)
+
+
 def row_in(instruction: Instruction, formula: Formula) -> Axis | None:
     """The axis along which a sum of products of one sample is computed a few elements at once."""
     return row_of(formula, [operand.type.size for operand in (instruction, *instruction.inputs)])
@@ -170,10 +179,7 @@ class _Scheduler:
             for operand in instruction.inputs:
                 self.users.setdefault(operand, []).append(instruction)
         self.tiled = {
-            instruction
-            for instruction, formula in self.formulas.items()
-            if is_tiled(formula, [operand.type.per_sample for operand in instruction.inputs])
-            and (lanes or row_in(instruction, formula))
+            instruction for instruction, formula in self.formulas.items() if in_tiles(instruction, lanes, formula)
         }
         self.jumped = {
             operand

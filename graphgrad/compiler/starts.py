@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from graphgrad.compiler.program import Firing, Instruction, Program, described, written
-from graphgrad.compiler.tiling import is_tiled, row_of
+from graphgrad.compiler.schedule import in_tiles
 from graphgrad.graph import Formula, Operation, Type, at
 from graphgrad.ops import add
 from graphgrad.ops.batch import BatchSize
@@ -48,7 +48,7 @@ def with_starts(program: Program, lanes: bool) -> tuple[Program, Mapping[Instruc
             continue
         for sum_, start in (old.inputs, old.inputs[::-1]):
             alone = len(users[sum_]) == 1 and sum_ not in fixed
-            if alone and sum_.type == old.type and _is_array(start) and _is_tiled(sum_, lanes):
+            if alone and sum_.type == old.type and _is_array(start) and in_tiles(sum_, lanes):
                 new[old] = Instruction(Started(sum_.op), (*new[sum_].inputs, new[start]), old.type)
                 node = program.names.get(old)
                 line = described(old, program.names) if node is None else written(node)
@@ -63,13 +63,3 @@ def with_starts(program: Program, lanes: bool) -> tuple[Program, Mapping[Instruc
 
 def _is_array(instruction: Instruction) -> bool:
     return instruction.constant is None and not isinstance(instruction.op, BatchSize)
-
-
-def _is_tiled(instruction: Instruction, lanes: bool) -> bool:
-    if not instruction.inputs or not instruction.type.per_sample:
-        return False
-    types = [operand.type for operand in instruction.inputs]
-    formula = instruction.op.formula(*types)
-    sizes = [instruction.type.size, *(type.size for type in types)]
-    tiled = is_tiled(formula, [type.per_sample for type in types])
-    return tiled and (lanes or row_of(formula, sizes) is not None)
