@@ -48,7 +48,8 @@ def with_starts(program: Program, lanes: bool) -> tuple[Program, Mapping[Instruc
             continue
         for sum_, start in (old.inputs, old.inputs[::-1]):
             alone = len(users[sum_]) == 1 and sum_ not in fixed
-            if alone and sum_.type == old.type and _is_array(start) and in_tiles(sum_, lanes):
+            each = sum_.type.per_sample  # a sum over the samples begins at 0 for each thread
+            if alone and each and sum_.type == old.type and _is_array(start) and in_tiles(sum_, lanes):
                 new[old] = Instruction(Started(sum_.op), (*new[sum_].inputs, new[start]), old.type)
                 node = program.names.get(old)
                 line = described(old, program.names) if node is None else written(node)

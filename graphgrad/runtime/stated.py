@@ -29,9 +29,7 @@ class Access:
 
     def step(self, axis: str | None) -> int:
         """How far it moves along its last axis with an axis, which moves no other index; 0 where it stays."""
-        steps = [index.terms.get(axis or "", 0) for index in self.indices]
-        assert not any(steps[:-1]), f"{axis} moves more than the last index of {self.array}"
-        return steps[-1] if steps else 0
+        return self.indices[-1].terms.get(axis or "", 0) if self.indices else 0
 
 
 def _affine(node: ast.expr) -> Affine:
@@ -121,4 +119,8 @@ def read(
         for axis, (low, high) in within.items()
     }
     out = _access(ast.parse(left_side, mode="eval").body)
-    return Sum(out, _access(product.left), _access(product.right), extents, tile, limits, adds, start, at_once)
+    left, right = _access(product.left), _access(product.right)
+    for access in (out, left, right, *([start] if start else [])):
+        if any(at_once in index.terms for index in access.indices[:-1]):
+            raise ValueError(f"{at_once} moves more than the last index of {access.array}")
+    return Sum(out, left, right, extents, tile, limits, adds, start, at_once)

@@ -108,6 +108,18 @@ def test_the_other_branch_of_a_residual_block_is_what_the_sum_begins_with():
     assert "= x[i, first, k] + " in source or "= x[i, j, k] + " in source
 
 
+@pytest.mark.parametrize("samples", [1, 3, 40])
+def test_what_is_added_to_a_sum_over_the_samples_is_added_once(samples):
+    with gg.Graph() as g:
+        x, K = gg.input("x", 3, 20, 20), gg.param("K", 8, 3, 3, 3)
+        g.J = gg.batch_mean(gg.sum(gg.conv(x, K) ** 2)) + 0.7 * gg.l2(K)
+    agrees_with_the_reference(g, samples)
+    start = {"K": random.normal(size=(8, 3, 3, 3))}
+    data = random.normal(size=(samples, 3, 20, 20))
+    ours, theirs = (gg.compile(g, "J", wrt="K", target=target)(x=data, **start) for target in ("cpu", "numpy"))
+    np.testing.assert_allclose(ours.grad["K"], theirs.grad["K"], rtol=1e-10)
+
+
 @pytest.mark.parametrize("bias", [(), (6,), (1,)])
 def test_a_bias_of_any_shape_that_fits_is_what_a_product_begins_with(bias):
     with gg.Graph() as g:

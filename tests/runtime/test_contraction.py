@@ -74,7 +74,7 @@ def test_what_such_a_sum_begins_with_is_added_once():
 
 
 def test_a_row_has_to_lie_in_a_row():
-    with pytest.raises(AssertionError, match="k moves more than the last index of x"):
+    with pytest.raises(ValueError, match="k moves more than the last index of x"):
         both(
             "y[i, k] = x[k, j] * W[i, j]",
             {"i": 2, "k": 4, "j": 3},
