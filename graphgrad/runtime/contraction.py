@@ -382,6 +382,9 @@ class _Writer:
 
 # -- in Python -------------------------------------------------------------------------------------------------------
 
+MOST = 2**18
+"""How many products are made at once."""
+
 
 def in_python(
     text: str,
@@ -399,26 +402,36 @@ def in_python(
 
 
 def _evaluate(found: Sum, out: Any, left: Any, right: Any, *last: Any) -> None:
-    """What is summed over one after the other, the elements of the result at once."""
-    grid = np.meshgrid(*(np.arange(found.extents[axis]) for axis in found.axes), indexing="ij", sparse=True)
+    """The elements of the result at once, with as much of what is summed over as memory is worth."""
     more = list(last)
     start = more.pop(0) if found.start else None
     alive = more.pop(0) if found.adds and found.at_once is None else True
-    places = {**dict(zip(found.axes, grid, strict=True)), **dict(zip(found.given, more, strict=True))}
+    given = dict(zip(found.given, more, strict=True))
     shape = tuple(found.extents[axis] for axis in found.axes)
     total = np.zeros((*shape, max(out.shape[-1], 1)), out.dtype)
-    if found.start is not None:
-        total = total + _taken(start, found.start, places, np.ones(shape, bool), len(shape))
-    for inner in itertools.product(*(range(found.extents[axis]) for axis in found.over)):
-        at = {**places, **dict(zip(found.over, inner, strict=True))}
-        inside = np.ones(shape, bool)
+    outer, inner = list(found.over), list[str]()
+    size = total.size
+    while outer and size * found.extents[outer[-1]] <= MOST:
+        size *= found.extents[outer[-1]]
+        inner.insert(0, outer.pop())
+    every = [*found.axes, *inner]
+    whole = tuple(found.extents[axis] for axis in every)
+    grid = np.meshgrid(*(np.arange(found.extents[axis]) for axis in every), indexing="ij", sparse=True)
+    summed = tuple(range(len(shape), len(whole)))
+    for place in itertools.product(*(range(found.extents[axis]) for axis in outer)):
+        at = {**given, **dict(zip(every, grid, strict=True)), **dict(zip(outer, place, strict=True))}
+        inside = np.ones(whole, bool)
         for axis, (low, high) in found.within.items():
             inside = inside & (low.at(at) <= at[axis]) & (at[axis] < high.at(at))
         a, b = (
-            _taken(array, access, at, inside, len(shape))
+            _taken(array, access, at, inside, len(whole))
             for array, access in ((left, found.left), (right, found.right))
         )
-        total += np.where(inside[..., None], a * b, 0)
+        total += np.where(inside[..., None], a * b, 0).sum(summed)
+    own = np.meshgrid(*(np.arange(extent) for extent in shape), indexing="ij", sparse=True)
+    places = {**given, **dict(zip(found.axes, own, strict=True))}
+    if found.start is not None:
+        total = total + _taken(start, found.start, places, np.ones(shape, bool), len(shape))
     where = tuple(np.broadcast_to(index.at(places), shape) for index in found.out.indices)
     if found.adds:
         out[where] += np.where(alive, total, 0)
