@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
+from graphgrad.compiler.indices import Where
 from graphgrad.compiler.program import Instruction
 from graphgrad.compiler.tiling import tile_of
 from graphgrad.graph import Axis, Formula, Index
@@ -19,7 +20,6 @@ from graphgrad.graph import Axis, Formula, Index
 LARGE = 512
 """From how many elements on a map is made in bands; smaller ones stay in the cache whole."""
 
-Where = tuple[Index, ...]
 Reads = Callable[[Instruction], Sequence[tuple[Instruction, Where]]]
 
 

@@ -23,6 +23,7 @@ from graphgrad.compiler.loops import (
     Store,
     SumOfProducts,
     Tiled,
+    groups,
 )
 
 WIDTH = 100
@@ -206,7 +207,7 @@ class _Printer:
 
     def _shared(self, body: Sequence[Statement]) -> None:
         """What is done once for the step: matrix products by all threads, anything else by the first."""
-        for products, group in _groups(body):
+        for products, group in groups(body):
             if not products:
                 self._by_first_thread(group)
                 continue
@@ -451,32 +452,6 @@ class _Printer:
         parts = textwrap.wrap(tail, WIDTH - 4 * depth - 8, break_long_words=False, break_on_hyphens=False)
         lines = [f"{indent}{head}{sign}(", *(f"{indent}    {part}" for part in parts), f"{indent})"]
         self.lines += [line.replace(GLUE, " ") for line in lines]
-
-
-def _groups(body: Sequence[Statement]) -> list[tuple[bool, list[Statement]]]:
-    """Statements in order, apart where the threads have to meet: products that do not wait for each other, and others."""
-    groups: list[tuple[bool, list[Statement]]] = []
-    comments: list[Statement] = []
-    for statement in body:
-        if isinstance(statement, Comment):
-            comments.append(statement)
-            continue
-        is_product = isinstance(statement, Product)
-        if not groups or groups[-1][0] != is_product or (is_product and _waits(statement, groups[-1][1])):
-            groups.append((is_product, []))
-        groups[-1][1].extend([*comments, statement])
-        comments = []
-    return groups
-
-
-def _waits(product: Statement, before: Sequence[Statement]) -> bool:
-    """Whether a product reads what one of those before it makes, or makes what one of them reads."""
-    assert isinstance(product, Product)
-    others = [one for one in before if isinstance(one, Product)]
-    reads = {one.removesuffix(".T") for one in (product.left, product.right)}
-    made = {one.out for one in others}
-    read = {array.removesuffix(".T") for one in others for array in (one.left, one.right)}
-    return bool(reads & made) or product.out in read | made
 
 
 def _stated(stated: SumOfProducts) -> list[str]:

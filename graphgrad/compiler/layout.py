@@ -24,9 +24,9 @@ MEETING = 2 * LINE
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value that has a place in the memory, of a shape of its own; `pass_` is the phase over the samples in which it is summed up, if it is.
+    """A value that has a place in the memory, and the shape that is kept of it.
 
-    Its `span` are the numbers of the nests of loops from the one that makes it to the last one that reads it.
+    `pass_` is the phase over the samples in which it is summed up, if it is. Its `span` are the numbers of the nests of loops from the one that makes it to the last one that reads it.
     """
 
     instruction: Instruction

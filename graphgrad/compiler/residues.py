@@ -11,9 +11,8 @@ import itertools
 import math
 from dataclasses import replace
 
+from graphgrad.compiler.indices import Where
 from graphgrad.graph import Axis, Formula, Index, at
-
-Where = tuple[Index, ...]
 
 
 def residues(formula: Formula) -> list[tuple[Formula, Where]] | None:

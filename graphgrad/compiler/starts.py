@@ -1,4 +1,4 @@
-"""Sums of products on lanes that begin with what is added to them: a bias, or the other branch of a residual block.
+"""Sums of products that begin with what is added to them: a bias, or the other branch of a residual block.
 
 A register tile then starts from it, and no map of sums without it is ever written.
 """
