@@ -96,3 +96,30 @@ def test_a_fork_starts_threads_of_its_own(function, threads):
 def test_a_number_of_threads_that_is_none_is_said(count):
     with pytest.raises(gg.GraphError, match="set_num_threads takes a whole number from 1 on, not"):
         gg.set_num_threads(count)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_matrix_products_are_shared_by_rows(threads, count):
+    """Two large layers with a penalty: products that wait for each other, for scalars, and for nothing."""
+    with gg.Graph() as g:
+        x, W, V = gg.input("x", 90), gg.param("W", 81, 90), gg.param("V", 70, 81)
+        g.A = gg.relu(W @ x)
+        g.J = gg.batch_mean(gg.sum((V @ g.A) ** 2)) + 0.1 * gg.l2(W, V)
+    start = {"W": random.normal(size=(81, 90)) * 0.1, "V": random.normal(size=(70, 81)) * 0.1}
+    f, samples = gg.compile(g, "J", wrt=["W", "V"]), random.normal(size=(601, 90))
+    assert f.bind(optimizer=gg.SGD(1e-3), **start).source.count("share_of_product(") == 5
+
+    def run():
+        step = f.bind(optimizer=gg.SGD(1e-3), **start)
+        return [step(samples) for _ in range(3)], {name: array.copy() for name, array in step.params.items()}
+
+    threads(1)
+    losses, params = run()
+    threads(count)
+    shared_losses, shared = run()
+    np.testing.assert_allclose(shared_losses, losses, rtol=1e-12)
+    again_losses, again = run()
+    assert again_losses == shared_losses
+    for name, array in params.items():
+        np.testing.assert_allclose(shared[name], array, rtol=1e-10, atol=1e-13)
+        np.testing.assert_array_equal(again[name], shared[name])
