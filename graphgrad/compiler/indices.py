@@ -9,6 +9,7 @@ from graphgrad.compiler.program import Instruction
 from graphgrad.graph import Axis, Index
 
 Where = tuple[Index, ...]
+Terms = tuple[tuple[Axis, int], ...]
 
 
 def running(axes: Iterable[Axis]) -> Where:

@@ -1,7 +1,9 @@
 """Rewrites of a program: identities as data, applied in phases, every firing recorded.
 
 The identities themselves, with their reasons, are those of `calculus.identities`, which what is shown is simplified by
-too; a phase goes once through the program from the leaves up and applies its identities wherever they match.
+too; a phase goes once through the program from the leaves up and applies its identities wherever they match. The last one,
+which no identity follows that reads how a gradient came about, writes a number that was repeated as the number itself,
+and simplifies once more.
 """
 
 from __future__ import annotations
@@ -11,8 +13,10 @@ from typing import Any
 from graphgrad.calculus.identities import IDENTITIES, Identity, matches
 from graphgrad.compiler.program import Builder, Firing, Instruction, Program, Update, described
 from graphgrad.compiler.rectified import with_pools_first, with_slopes_of_outputs
-from graphgrad.graph import Node
+from graphgrad.graph import Node, Type
 from graphgrad.ops import add, divide, multiply, negative, subtract
+from graphgrad.ops.elementwise import Elementwise
+from graphgrad.ops.reductions import Broadcast
 
 PHASES = ("fold", "simplify", "stabilise", "specialise")
 _ARITHMETIC = frozenset({add, subtract, multiply, divide, negative})
@@ -30,7 +34,8 @@ class _Rewriter:
         self.rules: dict[Any, list[Identity]] = {}
         present = {instruction.op for instruction in program.order}
         for identity in IDENTITIES:
-            if identity.phase == phase and (identity.needs is None or identity.needs in present):
+            of_phase = "simplify" if phase == "specialise" else phase
+            if identity.phase == of_phase and (identity.needs is None or identity.needs in present):
                 _, left, _ = identity.sides
                 self.rules.setdefault(left.op, []).append(identity)
 
@@ -57,7 +62,10 @@ class _Rewriter:
 
     def _make(self, op: Any, inputs: tuple[Instruction, ...], old: Instruction) -> Instruction:
         type = op.infer(*(operand.type for operand in inputs))
-        if self.phase == "fold" and (value := _folded(op, inputs)) is not None:
+        if self.phase == "specialise" and (plain := _unrepeated(op, inputs, type)) != inputs:
+            self._record("a repeated number", old, "an operation on each element takes a number for all of them")
+            inputs = plain
+        if self.phase in ("fold", "specialise") and (value := _folded(op, inputs)) is not None:
             self._record("constants", old, "the operands are numbers")
             return self.builder.number(value)
         for rule in self.rules.get(op, ()):
@@ -94,6 +102,19 @@ def _constant(term: Instruction) -> float | None:
     return term.constant
 
 
+def _unrepeated(op: Any, inputs: tuple[Instruction, ...], type: Type) -> tuple[Instruction, ...]:
+    """The operands of an operation on each element, a number where one is a number repeated."""
+    if not isinstance(op, Elementwise):
+        return inputs
+    found = list(inputs)
+    for k, operand in enumerate(inputs):
+        if isinstance(operand.op, Broadcast) and operand.inputs[0].constant is not None:
+            changed = [*found[:k], operand.inputs[0], *found[k + 1 :]]
+            if op.infer(*(one.type for one in changed)) == type:
+                found = changed
+    return tuple(found)
+
+
 def _folded(op: Any, inputs: tuple[Instruction, ...]) -> float | None:
     """The value of arithmetic on numbers; what has no finite value is left to the step itself."""
     values = [operand.constant for operand in inputs]
@@ -108,10 +129,9 @@ def _folded(op: Any, inputs: tuple[Instruction, ...]) -> float | None:
 def rewrite(program: Program, phases: tuple[str, ...] = PHASES) -> Program:
     """The program after these phases, with the record of what was rewritten."""
     for phase in phases:
+        program = _Rewriter(program, phase).run()
         if phase == "specialise":
             program = with_slopes_of_outputs(with_pools_first(program))
-        else:
-            program = _Rewriter(program, phase).run()
     return program
 
 

@@ -189,8 +189,8 @@ class _Scheduler:
         }
         found = ((instruction, as_product(instruction)) for instruction in self.order if not lanes)
         self.products = {instruction: factors for instruction, factors in found if factors is not None}
-        for factors in self.products.values():
-            self.jumped |= {factors.left, factors.right}
+        self.factors = {one for factors in self.products.values() for one in (factors.left, factors.right)}
+        self.jumped |= self.factors
         self.inline: set[Instruction] = set()
         self.weight: dict[Instruction, int] = {}
         self.available: dict[Instruction, int] = {}
@@ -234,7 +234,8 @@ class _Scheduler:
         formula = self.formulas[instruction]
         weight = 1 + sum(self.weight.get(operand, 0) for operand in instruction.inputs if operand in self.inline)
         self.weight[instruction] = weight
-        if instruction in self.kept or not formula.pointwise or instruction in self.jumped:
+        moved = self._moved_once(instruction)
+        if instruction in self.kept or not formula.pointwise or (instruction in self.jumped and not moved):
             return False
         if any(user in self.tiled for user in self.users.get(instruction, ())):
             return isinstance(instruction.op, Transpose)
@@ -247,8 +248,24 @@ class _Scheduler:
         if self.formulas[user].pointwise:
             node = self.names.get(instruction)
             unnamed = node is None or node.name is None
-            return unnamed and user.type == instruction.type and self.formulas[user].body is not None
+            together = user.type == instruction.type and self.formulas[user].body is not None
+            return unnamed and (together or moved)
         return self._read_once(instruction, user)
+
+    def _moved_once(self, instruction: Instruction) -> bool:
+        """Whether it is only read where a shift of its indices puts it in place, each element once at most."""
+        users = self.users.get(instruction, [])
+        if len(users) != 1 or len(self.users.get(users[0], ())) > 1 or instruction in self.factors:
+            return False
+        formula = self.formulas[users[0]]
+        if not formula.pointwise or formula.body is not None or len(formula.reads) != 1:
+            return False
+        (read,) = formula.reads
+        axes = [axis for index in read for axis, _ in index.terms]
+        return len(read) == len(instruction.type.shape) == len(axes) == len(set(axes)) and all(
+            index.divisor == 1 and not index.table and all(abs(factor) == 1 for _, factor in index.terms)
+            for index in read
+        )
 
     def _read_once(self, instruction: Instruction, user: Instruction) -> bool:
         """Whether a reduction reads every element exactly once."""

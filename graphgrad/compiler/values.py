@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 
 from graphgrad.compiler.bodies import text_of
-from graphgrad.compiler.indices import Where, apart, element, running, shown
+from graphgrad.compiler.indices import Terms, Where, apart, element, running, shown
 from graphgrad.compiler.layout import Layout
 from graphgrad.compiler.loops import LANES, Flat, SumOfProducts
 from graphgrad.compiler.names import FIRST, LOOP_NAMES, ROW, Names
@@ -86,6 +86,7 @@ class Values:
         self.innermost = 1
         self.flats: dict[str, Flat] = {}
         self.whole: set[Index] = set()
+        self.guards: dict[Terms, tuple[int, int]] = {}
         self.scratch: dict[str, tuple[tuple[int, ...], Nest]] = {}
         self.made: dict[tuple[str, ...], str] = {}
         self.sums: dict[str, SumOfProducts] = {}
@@ -230,7 +231,7 @@ class Values:
         """What must hold for an index to be whole and within its axis."""
         if index.stays_inside(extent) or (index in self.whole and index.divisor == 1):
             return []
-        low, high = index.range()
+        low, high = self._range(index)
         shown = self._index(replace(index, divisor=1))
         tests = [f"{apart(shown)} % {index.divisor} == 0"] if index.divisor > 1 and index not in self.whole else []
         below, above = low < 0, high >= extent * index.divisor
@@ -238,15 +239,35 @@ class Values:
             tests.append(f"{'0 <= ' * below}{shown}{f' < {extent * index.divisor}' * above}")
         return tests
 
+    def _range(self, index: Index) -> tuple[int, int]:
+        """The smallest and the largest value of an index before it is divided, where the tests around it hold."""
+        low, high = index.range()
+        if index.table or index.terms not in self.guards:
+            return low, high
+        least, most = self.guards[index.terms]
+        return max(low, least + index.offset), min(high, most + index.offset)
+
+    def _guarded(self, where: Where, shape: tuple[int, ...]) -> dict[Terms, tuple[int, int]]:
+        """Between which numbers the moving parts of indices lie where an element is inside of its array."""
+        found = dict(self.guards)
+        for index, extent in zip(where, shape, strict=True):
+            if not index.table and all(axis.extent is not None for axis, _ in index.terms):
+                low, high = self._range(index)
+                high = min(high, extent * index.divisor - 1)
+                found[index.terms] = max(low, 0) - index.offset, high - index.offset
+        return found
+
     def _read(self, instruction: Instruction, where: Where, outside: float) -> Text:
         """One element of an operand, or the value that stands for what lies outside of it."""
         shape = instruction.type.shape
         if len(where) != len(shape):
             return self._value(instruction, where)
         tests = [test for index, extent in zip(where, shape, strict=True) for test in self._tests(index, extent)]
-        value = self._value(instruction, where)
         if not tests:
-            return value
+            return self._value(instruction, where)
+        outer, self.guards = self.guards, self._guarded(where, shape)
+        value = self._value(instruction, where)
+        self.guards = outer
         self.functions.update({"inf"} if outside in (float("inf"), float("-inf")) else ())
         return f"{grouped(value, SUM)} if {' and '.join(tests)} else {literal(outside, self.dtype)[0]}", CHOICE
 
