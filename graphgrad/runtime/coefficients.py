@@ -1,10 +1,32 @@
-"""Coefficients of the polynomials of erf, the constant term first, by width of the numbers.
+"""Coefficients of polynomials, the constant term first, by width of the numbers.
 
-`NEAR`: erf(x) / x - 1 in z = x², for |x| < 1. `FAR`: exp(x²) erfc(x) in t = (x - 2) / (x + 2), for x from 1 to where
-erf is 1 in that precision. Both by Chebyshev interpolation in 60 digits (`mpmath.chebyfit`); tests hold what comes of
+`EXP`: (exp(r) - 1 - r) / r² in r, for |r| <= ln(2)/2. `NEAR`: erf(x) / x - 1 in z = x², for |x| < 1. `FAR`: exp(x²) erfc(x) in t = (x - 2) / (x + 2), for x from 1 to where
+erf is 1 in that precision. All by Chebyshev interpolation in 60 digits (`mpmath.chebyfit`); tests hold what comes of
 them against mpmath.
 """
 
+EXP = {
+    32: (
+        0.5,
+        0.16666576583158002,
+        0.041666554109346714,
+        0.008363246669753728,
+        0.0013926268052570573,
+    ),
+    64: (
+        0.5,
+        0.1666666666666667,
+        0.04166666666666667,
+        0.00833333333332607,
+        0.0013888888888883703,
+        0.00019841269875048905,
+        2.480158732571076e-05,
+        2.755725511097889e-06,
+        2.755727343657049e-07,
+        2.510533724466521e-08,
+        2.091477283224809e-09,
+    ),
+}
 NEAR = {
     32: (
         0.12837916584835093,

@@ -240,11 +240,19 @@ def _below(typing_context: Any, like: Any, count: Any) -> Any:
     lanes = LANES[str(like.dtype)]
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        numbers = ir.VectorType(ir.IntType(64), lanes)
-        limit = _spread(builder, context.cast(builder, args[1], sig.args[1], types.int64), numbers)
-        return builder.icmp_signed("<", ir.Constant(numbers, list(range(lanes))), limit)
+        count = context.cast(builder, args[1], sig.args[1], types.int64)
+        return _first_lanes(builder, count, lanes)
 
     return Mask(lanes)(like, count), generate
+
+
+def _first_lanes(builder: Any, count: Any, lanes: int) -> Any:
+    """The mask of the first `count` lanes."""
+    most = ir.Constant(count.type, lanes)
+    few = builder.select(builder.icmp_signed("<", count, most), count, most)
+    numbers = ir.VectorType(ir.IntType(32), lanes)
+    limit = _spread(builder, builder.trunc(few, numbers.element), numbers)
+    return builder.icmp_signed("<", ir.Constant(numbers, list(range(lanes))), limit)
 
 
 def _below_in_python(like: Any, count: int) -> Any:
@@ -278,6 +286,15 @@ def _sum_of_lanes_in_python(value: Any) -> Any:
     while value.size > 1:
         value = value[: value.size // 2] + value[value.size // 2 :]
     return value[0]
+
+
+def _masked_load(builder: Any, row: Any, alive: Any, others: Any, align: int) -> Any:
+    """The numbers at `row` in the lanes that are alive; the memory of the others is not touched."""
+    vector = others.type
+    name = f"llvm.masked.load.v{vector.count}f{8 * align}.p0"
+    kinds = [row.type, ir.IntType(32), alive.type, vector]
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, kinds), name)
+    return builder.call(function, [row, ir.Constant(ir.IntType(32), align), alive, others])
 
 
 def _load_lanes(typing_context: Any, given: Any, start: Any, into: Any) -> Any:
@@ -321,13 +338,18 @@ def _load_lanes(typing_context: Any, given: Any, start: Any, into: Any) -> Any:
         if given.ndim > 1:
             one_by_one()
             return context.get_dummy_value()
-        full = builder.icmp_signed(">=", last, ir.Constant(whole, lanes.count - 1))
+        # numbers of samples lie side by side
+        row = builder.bitcast(builder.gep(source.data, [first]), vector.as_pointer())
+        left = builder.sub(extents[0], first)
+        full = builder.icmp_signed(">=", left, ir.Constant(whole, lanes.count))
         with builder.if_else(full) as (together, otherwise):
-            with together:  # numbers of samples lie side by side
-                row = builder.bitcast(builder.gep(source.data, [first]), vector.as_pointer())
+            with together:
                 builder.store(builder.load(row, align=align), out, align=align)
             with otherwise:
-                one_by_one()
+                ending = builder.load(builder.gep(source.data, [last]))
+                others = _spread(builder, ending, vector)
+                alive = _first_lanes(builder, left, lanes.count)
+                builder.store(_masked_load(builder, row, alive, others, align), out, align=align)
         return context.get_dummy_value()
 
     return types.none(given, start, into), generate

@@ -34,7 +34,6 @@ class Format:
     integer: Any
     mantissa: int
     bias: int
-    terms: int  # of the exponential's series
     odd_terms: int  # of the logarithm's series
     highest: float  # exp of more is infinite
     lowest: float  # exp of less is 0
@@ -64,7 +63,6 @@ SINGLE = Format(
     integer=ir.IntType(32),
     mantissa=23,
     bias=127,
-    terms=8,
     odd_terms=5,
     highest=89.0,
     lowest=-104.0,
@@ -79,7 +77,6 @@ DOUBLE = Format(
     integer=ir.IntType(64),
     mantissa=52,
     bias=1023,
-    terms=14,
     odd_terms=11,
     highest=710.0,
     lowest=-746.0,
@@ -157,44 +154,53 @@ class _Writer:
             result = self.fma(result, x, coefficient)
         return result
 
-    def power_of_two(self, n: Value) -> Value:
-        """2**n for an integer n within the normal exponents."""
-        return self.real(self.b.shl(self.b.add(n, self.whole(self.form.bias)), self.whole(self.form.mantissa)))
+    def nearest(self, x: Value, factor: float, more: int) -> tuple[Value, Value]:
+        """The integer n next to x * factor, as a number; and a number whose last bits are n + more."""
+        shift = self.form.to_integer + more
+        shifted = self.fma(x, factor, shift)
+        return self.sub(shifted, shift), shifted
+
+    def power_of_two(self, bits: Value) -> Value:
+        """2**n for an integer whose last bits are n and the bias of the exponents; higher bits are shifted out."""
+        return self.real(self.b.shl(bits, self.whole(self.form.mantissa)))
+
+    def rest(self, x: Value, n: Value) -> Value:
+        """r = x - n ln 2."""
+        return self.fma(n, -self.form.ln2_low, self.fma(n, -self.form.ln2_high, x))
 
     def reduced(self, x: Value) -> tuple[Value, Value, Value]:
-        """x = n ln 2 + r with |r| <= ln(2)/2: n as a number and as an integer, r."""
-        form = self.form
-        shifted = self.fma(x, 1 / math.log(2), form.to_integer)
-        n = self.sub(shifted, form.to_integer)
-        r = self.fma(n, -form.ln2_low, self.fma(n, -form.ln2_high, x))
-        return n, self.b.sub(self.bits(shifted), self.bits(form.to_integer)), r
+        """x = n ln 2 + r with |r| <= ln(2)/2: r, and 2ⁿ as two factors, for it may be infinite or below the normal
+        numbers."""
+        n, shifted = self.nearest(x, 1 / math.log(2), 2 * self.form.bias)
+        whole = self.bits(shifted)
+        half = self.b.lshr(whole, self.whole(1))
+        return self.rest(x, n), self.power_of_two(half), self.power_of_two(self.b.sub(whole, half))
 
-    def exp_minus_one_reduced(self, r: Value) -> Value:
-        """exp(r) - 1 = r + r² (1/2 + r/6 + ...) for small r."""
-        series = self.polynomial(r, [1 / math.factorial(k) for k in range(2, self.form.terms)])
+    def exp_minus_one(self, r: Value) -> Value:
+        """exp(r) - 1 = r + r² (1/2 + r/6 + ...) for |r| <= ln(2)/2."""
+        series = self.polynomial(r, list(coefficients.EXP[self.form.width]))
         return self.fma(self.mul(r, r), series, r)
 
     def clamped(self, x: Value, low: float, high: float) -> Value:
-        return self.where("<", high, x, high, self.where(">", low, x, low, x))
+        above = self.where(">", low, x, low, x)
+        return self.where("<", high, above, high, above)
 
-    def scaled(self, x: Value, n: Value) -> Value:
-        """x * 2**n in two steps, for results that are infinite or below the normal numbers."""
-        half = self.b.ashr(n, self.whole(1))
-        return self.mul(self.mul(x, self.power_of_two(half)), self.power_of_two(self.b.sub(n, half)))
+    @property
+    def least(self) -> float:
+        """Where exp no longer counts beside 1."""
+        return -0.7 * self.form.mantissa - 10
 
     # -- the functions -------------------------------------------------------------------------------------------
 
     def exp(self, x: Value) -> Value:
-        _, n, r = self.reduced(self.clamped(x, self.form.lowest, self.form.highest))
-        return self.scaled(self.add(self.exp_minus_one_reduced(r), 1), n)
+        """2ⁿ + 2ⁿ (exp(r) - 1), by one factor of 2ⁿ after the other."""
+        r, first, second = self.reduced(self.clamped(x, self.form.lowest, self.form.highest))
+        return self.mul(self.fma(self.exp_minus_one(r), first, first), second)
 
     def expm1(self, x: Value) -> Value:
-        """2ⁿ(exp(r) - 1) + (2ⁿ - 1), which keeps the digits of a small x."""
-        high = self.form.highest
-        _, n, r = self.reduced(self.clamped(x, -0.7 * self.form.mantissa - 10, high))
-        half = self.b.ashr(n, self.whole(1))
-        first, second = self.power_of_two(half), self.power_of_two(self.b.sub(n, half))
-        small = self.exp_minus_one_reduced(r)
+        """2ⁿ (exp(r) - 1) + (2ⁿ - 1), which keeps the digits of a small x."""
+        r, first, second = self.reduced(self.clamped(x, self.least, self.form.highest))
+        small = self.exp_minus_one(r)
         result = self.fma(self.mul(small, first), second, self.fma(first, second, -1))
         return self.where("==", x, 0, x, result)
 
@@ -236,10 +242,10 @@ class _Writer:
         sign = b.and_(self.bits(x), self.whole(-(1 << (form.width - 1))))
         size = self.real(b.xor(self.bits(x), sign))
         twice = self.mul(size, -2)
-        lowest = -0.7 * form.mantissa - 10  # where exp no longer counts beside 1
-        _, n, r = self.reduced(self.where("<", twice, lowest, lowest, twice))
-        power = self.power_of_two(n)
-        e = self.fma(self.exp_minus_one_reduced(r), power, self.sub(power, 1))
+        within = self.where("<", twice, self.least, self.least, twice)
+        n, shifted = self.nearest(within, 1 / math.log(2), form.bias)
+        power = self.power_of_two(self.bits(shifted))
+        e = self.fma(self.exp_minus_one(self.rest(within, n)), power, self.sub(power, 1))
         result = self.div(self.sub(0, e), self.add(e, 2))
         return self.real(b.or_(self.bits(result), sign))
 
