@@ -34,7 +34,7 @@ types: .venv/graphgrad.done
 layers: .venv/graphgrad.done
 	$(BIN)/lint-imports
 
-bench: .venv-bench/done  ## time training steps beside the peers of the extra `bench`; ONLY=lenet for one, QUICK=1 for less
+bench: .venv/graphgrad.done .venv-bench/done  ## time training steps beside the peers of the extra `bench`; ONLY=lenet for one, QUICK=1 for less
 	.venv-bench/bin/python benchmarks/run.py
 
 growth: .venv-bench/done  ## time how cost grows with batch, depth, width and nodes; draws benchmarks/growth.svg

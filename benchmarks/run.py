@@ -4,7 +4,9 @@
     ONLY=lenet python run.py      one of them
     QUICK=1 python run.py         fewer rounds
 
-Every contender runs in a process of its own, with its threads set before it is imported, and they take turns. The table
+Every contender runs in a process of its own, with its threads set before it is imported, and they take turns: graphgrad
+in the environment of its locked dependencies, the peers in one of their newest releases, as their users have them (a
+peer may hold NumPy or Numba back for all that it shares an environment with). The table
 shows the median of the rounds, its ratio to the best peer with the smallest and the largest of the rounds, and what is
 asked of that ratio; benchmarks/results.json holds all of it. A peer that is not installed is left out.
 """
@@ -24,6 +26,7 @@ from typing import Any
 from workloads import WORKLOADS, Workload, made
 
 HERE = Path(__file__).parent
+OWN = HERE.parent / ".venv" / "bin" / "python"
 ROUNDS = 3 if os.environ.get("QUICK") else 9
 SECONDS = 0.3
 TOLERANCE = 2e-3
@@ -37,8 +40,9 @@ class Runner:
         environment = {**os.environ, "GRAPHGRAD_CACHE_DIR": cache, **_threads(threads)}
         unlike_a_user = ("OPENBLAS_", "PYTHONDONTWRITEBYTECODE")
         environment = {name: value for name, value in environment.items() if not name.startswith(unlike_a_user)}
+        python = str(OWN) if contender == "graphgrad" and OWN.exists() else sys.executable
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", str(HERE / "worker.py"), contender, workload, str(threads)],
+            [python, "-W", "ignore", str(HERE / "worker.py"), contender, workload, str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

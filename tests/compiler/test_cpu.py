@@ -139,6 +139,23 @@ def test_nothing_is_read_between_strides_or_outside():
     np.testing.assert_allclose(r.grad["w"], slopes, rtol=1e-12)
 
 
+@pytest.mark.parametrize("samples", [1, 40])
+def test_a_slope_is_gathered_from_neighbours_inside_of_their_bounds(samples):
+    """Σ sin(x₁) x₀ + x₁² over neighbours x₀, x₁: the slope is sin(right) + cos(x) left + 2 x where these are there."""
+    with gg.Graph() as g:
+        x = gg.input("x", 6)
+        g.J = gg.sum(gg.sin(x[1:]) * x[:-1] + gg.square(x[1:]))
+    f = gg.compile(g, "J", wrt="x", keep=False)
+    given = np.random.default_rng(8).normal(size=(samples, 6))
+    given[-1, 5] = np.inf
+    with np.errstate(invalid="ignore"):
+        right = np.c_[np.sin(given[:, 1:]), np.zeros(samples)]
+        left = np.c_[np.zeros(samples), np.cos(given[:, 1:]) * given[:, :-1] + 2 * given[:, 1:]]
+    np.testing.assert_allclose(f(x=given).grad["x"], right + left, rtol=1e-13)
+    lines = [line for line in f.source.splitlines() if " if " in line]
+    assert sum(line.count(" if ") for line in lines) <= 3  # what is tested once is not tested again inside
+
+
 def test_every_identifier_in_the_source_is_ascii():
     with gg.Graph() as g:
         theta = gg.param("θ")

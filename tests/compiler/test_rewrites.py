@@ -62,6 +62,21 @@ def test_twice_transposed_is_not_transposed():
     assert [firing.rule for firing in program.firings] == ["transposed twice"]
 
 
+def test_a_number_that_is_repeated_is_written_as_the_number():
+    """∂/∂x Σ sin x = 1 ⊙ cos x, and ∂/∂x Σ x²/2 = 𝟏/2 ⊙ 2x."""
+    with gg.Graph() as g:
+        x = gg.input("x", 5)
+        g.J = gg.sum(gg.sin(x))
+        g.H = gg.sum(gg.square(x)) / 2
+    point = np.linspace(-2, 2, 5)
+    for loss, slope in (("J", np.cos(point)), ("H", point)):
+        f = gg.compile(g, loss, wrt="x")
+        np.testing.assert_allclose(f(x=point).grad["x"], slope, rtol=1e-15)
+        assert "a repeated number" in [firing.rule for firing in f.program.firings]
+        assert "broadcast_to" not in [instruction.op.name for instruction in f.program.order]
+    assert "1.0 *" not in gg.compile(g, "J", wrt="x").source
+
+
 def test_explain_names_each_rewrite_its_line_and_its_reason():
     g = gg.networks.two_hidden_layers()
     f = gg.compile(g, "l", wrt=["W0", "w"])

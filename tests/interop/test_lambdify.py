@@ -79,6 +79,8 @@ def test_a_sum_stays_a_sum_and_is_rosenbrocks(count):
     np.testing.assert_allclose(gradient, scipy.optimize.rosen_der(point), rtol=1e-11, atol=1e-11)
     np.testing.assert_allclose(f.hvp(point, along), scipy.optimize.rosen_hess_prod(point, along), rtol=1e-11, atol=1e-9)
     assert len(f.source.splitlines()) < 120  # however many variables there are
+    assert f.source.count(" if i < ") == 1  # a slope is gathered from both terms, without memory for either
+    assert "MEMORY = (%d, 0, 0)" % count in f.source
 
 
 def test_sums_over_two_indices_and_the_index_itself():
