@@ -59,7 +59,7 @@ def bands_of(
             continue
         for position in _cuts(first):
             band = _Growing(nests[start:], position, tiled, reads).band(kept, users)
-            if band is not None and _is_tiled_as_well(first.formula, band.rows[nest]):
+            if band is not None and _is_tiled_as_well(first, band.rows[nest]):
                 found.append(band)
                 taken.update(band.rows)
                 break
@@ -75,9 +75,10 @@ def _cuts(item: Any) -> list[int]:
     return [k for k, axis in enumerate(item.formula.axes) if axis in images and axis.extent != 1]
 
 
-def _is_tiled_as_well(formula: Formula, rows: Rows) -> bool:
+def _is_tiled_as_well(item: Any, rows: Rows) -> bool:
     """Whether the rows of a band fill register tiles as well as the whole map does."""
-    whole, part = (tile_of(one).sizes for one in (formula, cut(formula, rows)))
+    shapes = [operand.type.shape for operand in item.instruction.inputs]
+    whole, part = (tile_of(one, shapes).sizes for one in (item.formula, cut(item.formula, rows)))
     return part[0] * part[1] >= whole[0] * whole[1]
 
 

@@ -8,6 +8,7 @@ a convolution do. Source: Goto and van de Geijn, Anatomy of high-performance mat
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from graphgrad.graph import Axis, Formula, Index, at
 FEWEST = 32
 """From how many products for one sample on a sum of products is computed in tiles."""
 
-LONGEST = 8
+LONGEST = 16
 """How many elements a tile has at most along one axis."""
 
 USES = 8
@@ -30,6 +31,9 @@ SEVERAL = 4
 
 REST = 1.1
 """What a rest that does not fill a tile is taken to cost: it is code of its own."""
+
+ALONG = 0.45
+"""What a load costs, in products, of a number that is used once: it goes along with its product."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +46,17 @@ class Tile:
 
 
 @lru_cache(maxsize=1)
-def registers() -> int:
-    """How many sums of lanes fit into the registers beside what is being multiplied."""
+def _wide() -> bool:
+    """Whether lanes fill one register each."""
     import llvmlite.binding
 
     features = os.environ.get("NUMBA_CPU_FEATURES")
-    wide = "+avx512f" in features if features else llvmlite.binding.get_host_cpu_features().get("avx512f", False)
-    return 24 if wide else 6
+    return bool("+avx512f" in features if features else llvmlite.binding.get_host_cpu_features().get("avx512f", False))
+
+
+def registers() -> int:
+    """How many sums of lanes fit into the registers beside what is being multiplied."""
+    return 24 if _wide() else 6
 
 
 def is_tiled(formula: Formula, per_sample: Sequence[bool]) -> bool:
@@ -90,10 +98,12 @@ def _moves_last(axis: Axis, read: Sequence[Index]) -> bool:
     return whole and not any(steps[:-1]) and (not steps or 0 <= steps[-1] <= SEVERAL)
 
 
-def tile_of(formula: Formula, row: Axis | None = None) -> Tile:
-    """The tile that needs the fewest loads and products, with what is left over at the ends of its axes.
+def tile_of(formula: Formula, shapes: Sequence[Sequence[int]], row: Axis | None = None) -> Tile:
+    """The tile that needs the fewest loads and products for operands of these shapes, with what is left over at the ends
+    of its axes.
 
-    It does not extend along a `row` that is computed at once.
+    It does not extend along a `row` that is computed at once. Along an axis that is not the tile's, what an operand
+    would need zeros for around it is left out.
     """
     uses = [{axis for index in read for axis, _ in index.terms} for read in formula.reads]
     own: list[list[Axis | None]] = [
@@ -105,25 +115,64 @@ def tile_of(formula: Formula, row: Axis | None = None) -> Tile:
         or [None]
         for k in (0, 1)
     ]
+    inside = _inside(formula, shapes)
+    for axes in own:
+        if not inside.keys().isdisjoint(axes):
+            axes.append(None)
     best: tuple[float, Tile] | None = None
     for left in own[0]:
         for right in own[1]:
-            for a in range(1, LONGEST + 1):
-                for b in range(1, LONGEST + 1):
-                    if a * b > registers() or (left is None and a > 1) or (right is None and b > 1):
-                        continue
-                    stretches = [
-                        _pieces(1 if axis is None else axis.extent or 1, size) for axis, size in ((left, a), (right, b))
-                    ]
-                    cost = sum(m * n * (p * q + p + q + 2) for (m, p), (n, q) in itertools.product(*stretches))
-                    others = 1
-                    for axis in formula.axes:
-                        others *= 1 if axis in (left, right) else axis.extent or 1
-                    total = cost * others * REST ** (len(stretches[0]) + len(stretches[1]) - 2)
-                    if best is None or total < best[0]:
-                        best = total, Tile(left, right, (a, b))
+            others = math.prod(axis.extent or 1 for axis in formula.axes if axis not in (left, right))
+            kept = math.prod(share for axis, share in inside.items() if axis not in (left, right))
+            for a, b in itertools.product(_lengths(left), _lengths(right)):
+                if a * b > registers():
+                    continue
+                stretches = [
+                    _pieces(1 if axis is None else axis.extent or 1, size) for axis, size in ((left, a), (right, b))
+                ]
+                cost = sum(m * n * _cost(p, q) for (m, p), (n, q) in itertools.product(*stretches))
+                total = cost * others * kept * REST ** (len(stretches[0]) + len(stretches[1]) - 2)
+                if best is None or total < best[0]:
+                    best = total, Tile(left, right, (a, b))
     assert best is not None
     return best[1]
+
+
+def _cost(rows: int, columns: int) -> float:
+    """What one round of a tile costs: its products, its loads, and the round itself."""
+    once = ALONG if _wide() else 1.0
+    loads = rows + columns if min(rows, columns) > 1 else 1 + once * max(rows, columns)
+    return rows * columns + loads + 2
+
+
+def _lengths(axis: Axis | None) -> range:
+    """How many elements a tile may have along an axis."""
+    return range(1, 2 if axis is None else LONGEST + 1)
+
+
+def _inside(formula: Formula, shapes: Sequence[Sequence[int]]) -> dict[Axis, float]:
+    """Of axes of the result along which an operand is read beyond its ends, the share of the products that are inside."""
+    found: dict[Axis, float] = {}
+    for read, shape in zip(formula.reads, shapes, strict=True):
+        for index, extent in zip(read, shape, strict=False):
+            summed = [(axis, step) for axis, step in index.terms if axis in formula.over]
+            moves = [(axis, step) for axis, step in index.terms if axis in formula.axes]
+            if index.stays_inside(extent) or len(summed) != 1 or len(moves) != 1 or abs(summed[0][1]) != 1:
+                continue
+            ((over, sign),), ((axis, step),) = summed, moves
+            if step > 0 and index.divisor == 1 and axis.extent and over.extent:
+                starts = [sign * k + index.offset for k in range(over.extent)]
+                places = [range(start, start + step * axis.extent, step) for start in starts]
+                count = sum(len(_between(place, extent)) for place in places)
+                found[axis] = found.get(axis, 1.0) * count / (axis.extent * over.extent)
+    return found
+
+
+def _between(places: range, extent: int) -> range:
+    """Those of the places that are inside of an axis of this extent."""
+    first = max(0, -(places.start // places.step))
+    last = (extent - 1 - places.start) // places.step + 1
+    return places[first : max(first, last)]
 
 
 def _pieces(extent: int, size: int) -> list[tuple[int, int]]:
