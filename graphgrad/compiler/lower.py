@@ -73,6 +73,22 @@ def lower(
     return lowering.finish(results, number, first)
 
 
+def _winner(item: Item, nest: Nest) -> Item | None:
+    """What finds in the same nest which of the numbers an item takes the largest of is that one."""
+    alike = replace(item.formula, reduction="argmax")
+    return next(
+        (
+            other
+            for other in nest.items
+            if item.formula.reduction == "max"
+            and other.instruction.inputs == item.instruction.inputs
+            and other.formula == alike
+            and item.formula.body is None is other.formula.body
+        ),
+        None,
+    )
+
+
 def _detached(program: Program) -> tuple[Program, frozenset[Instruction]]:
     """The program with its updates safe to be made one after the other, at the end of the step.
 
@@ -160,13 +176,15 @@ class _Lowering(Sums):
             return self._tiles(nest.items[0])
         self.here, self.done = nest, set()
         inner: list[Statement] = []
-        for item in nest.items:
-            inner.extend(self._item(item, nest))
+        winners = {item: winner for item in nest.items if (winner := _winner(item, nest)) is not None}
+        for item in dict.fromkeys(one for item in nest.items for one in (winners.get(item, item), item)):
+            inner.extend(self._item(item, nest, winners.get(item)))
             self.done.add(item.instruction)
         self.here = None
         return _nested([Loop(axis.name, axis.extent) for axis in self._axes(nest) if axis.extent != 1], inner)
 
-    def _item(self, item: Item, nest: Nest) -> list[Statement]:
+    def _item(self, item: Item, nest: Nest, winner: Item | None) -> list[Statement]:
+        """The statements of an item; the largest of some numbers is known where it has been found which one it is."""
         instruction, name = item.instruction, self.local[item.instruction]
         axes = self._axes(nest)
         over = tuple(Axis(LOOP_NAMES[len(axes) + k], axis.extent) for k, axis in enumerate(item.own))
@@ -194,6 +212,8 @@ class _Lowering(Sums):
             return [Comment(f"{self.symbols[target]} := {comment}"), Store(target, names_of(axes), value[0])]
         if item.formula.reduction is None:
             lines.append(Let(name, value[0]))
+        elif winner is not None:
+            lines.append(Let(name, f"{self.local[winner.instruction]}_best"))
         elif self._is_long(item, over, loops):
             lines += self._in_stretches(loops, name, value[0])
         else:
@@ -333,7 +353,8 @@ class _Lowering(Sums):
 
 
 def _nested(loops: Sequence[Loop], body: list[Statement]) -> list[Statement]:
-    """Loops inside each other, the first one outermost."""
+    """Loops inside each other, the first one outermost; one that in its steps has a single turn is the index it has."""
     for loop in reversed(loops):
-        body = [replace(loop, body=body)]
+        single = loop.step == loop.extent and loop.step > 1
+        body = [Let(loop.axis, loop.start), *body] if single else [replace(loop, body=body)]
     return body

@@ -242,6 +242,8 @@ class Values:
     def _range(self, index: Index) -> tuple[int, int]:
         """The smallest and the largest value of an index before it is divided, where the tests around it hold."""
         low, high = index.range()
+        if index in self.whole:  # a multiple of its divisor
+            low, high = -(-low // index.divisor) * index.divisor, high // index.divisor * index.divisor
         if index.table or index.terms not in self.guards:
             return low, high
         least, most = self.guards[index.terms]
