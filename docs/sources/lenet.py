@@ -27,18 +27,18 @@ sum_C = contraction(
 sum_z = contraction(
     "z[i] = b[i] + W[i, j] * I[j]",
     {"i": 10, "j": 256},
-    tile={"i": 5},
+    tile={"i": 10},
 )
 sum_dsum_l_dI = contraction(
     "dsum_l_dI[i] = W[j, i] * dsum_l_dz[j]",
     {"i": 256, "j": 10},
-    tile={"i": 8},
+    tile={"i": 16},
 )
 sum_dsum_l_dB = contraction(
-    "dsum_l_dB[i, 0, k] = dsum_l_dB_ijk_a_wide[m, first - p, k - q + 4] * K2[m, i, p, q]",
+    "dsum_l_dB[i, 0, k] = dsum_l_dC[m, first - p, k - q] * K2[m, i, p, q]",
     {"i": 8, "j": 1, "k": 12, "m": 16, "p": 5, "q": 5},
-    tile={"k": 6, "i": 4},
-    within={"p": ("first - 7", "first + 1")},
+    tile={"i": 8},
+    within={"p": ("first - 7", "first + 1"), "q": ("k - 7", "k + 1")},
 )
 sum_dsum_l_dK1 = contraction(
     "dsum_l_dK1_lanes[i, j, k, m] += x[j, p + k, q + m] * dsum_l_dA[i, p, q]",
@@ -51,7 +51,7 @@ sum_dsum_l_dK2 = contraction(
     tile={"k": 5, "i": 4},
 )
 LANES = 16  # samples at once
-MEMORY = (32, 0, 315344)  # numbers: for all, a sample, a thread
+MEMORY = (32, 0, 282576)  # numbers: for all, a sample, a thread
 WORK = 1151078  # about so many numbers are computed for each sample
 SECTIONS = {  # where a value begins, how much further for each sample, shape, per sample
     30: (32, 0, (), False),  # sum_l
@@ -80,7 +80,7 @@ def step(x_data, t_data, parameters, memory, thread, threads):
     N = x_data.shape[0]  # samples
     blocks = (N + 15) // 16  # of 16 samples, the last one perhaps of fewer
     areas = 32  # where those of the threads begin
-    mine = areas + 315344 * thread  # where that of this thread begins
+    mine = areas + 282576 * thread  # where that of this thread begins
     sum_l = array_at(memory, areas, ())
     dsum_l_dK1 = array_at(memory, areas + 1, (8, 1, 5, 5))
     dsum_l_db1 = array_at(memory, areas + 201, (8, 1, 1))
@@ -124,9 +124,8 @@ def step(x_data, t_data, parameters, memory, thread, threads):
     multiply = lanes_at(memory, mine + 169936, (16, 4, 4))
     dsum_l_dC = lanes_at(memory, mine + 174032, (16, 8, 8))
     dsum_l_dB = lanes_at(memory, mine + 118928, (8, 1, 12))
-    dsum_l_dB_ijk_a_wide = lanes_at(memory, mine + 190416, (16, 8, 16))
-    multiply_ = lanes_at(memory, mine + 223184, (8, 12, 12))
-    dsum_l_dA = lanes_at(memory, mine + 241616, (8, 24, 24))
+    multiply_ = lanes_at(memory, mine + 190416, (8, 12, 12))
+    dsum_l_dA = lanes_at(memory, mine + 208848, (8, 24, 24))
     D_flat = lanes_at(memory, mine + 157648, (256,))
     # the sums over the samples begin at 0
     memory[mine : mine + 5995] = real(0.0)
@@ -152,18 +151,6 @@ def step(x_data, t_data, parameters, memory, thread, threads):
                 sum_A(A, x, K1, b1, 2 * row)
                 for i in range(8):
                     for k in range(12):
-                        # max_pool(A)
-                        max_pool_ijk = -real(inf)
-                        for m in range(2):
-                            for p in range(2):
-                                candidate = A[i, m, 2 * k + p]
-                                max_pool_ijk = (
-                                    choose((candidate > max_pool_ijk) | (candidate !=
-                                    candidate), candidate, max_pool_ijk)
-                                )
-                        # B = ReLU(max_pool(A))   [ReLU behind the pooling]
-                        B_ijk = choose(max_pool_ijk <= real(0.0), real(0.0), max_pool_ijk)
-                        B[i, row, k] = B_ijk
                         # max_pool_winner(A)   [ReLU behind the pooling]
                         max_pool_winner__ijk = real(0.0)
                         max_pool_winner__ijk_best = -real(inf)
@@ -182,24 +169,17 @@ def step(x_data, t_data, parameters, memory, thread, threads):
                                     choose(better, real(2 * m + p), max_pool_winner__ijk)
                                 )
                         max_pool_winner_[i, row, k] = max_pool_winner__ijk
+                        # max_pool(A)
+                        max_pool_ijk = max_pool_winner__ijk_best
+                        # B = ReLU(max_pool(A))   [ReLU behind the pooling]
+                        B_ijk = choose(max_pool_ijk <= real(0.0), real(0.0), max_pool_ijk)
+                        B[i, row, k] = B_ijk
             for row in range(4):
                 # G = B ⋆ K⁽²⁾
                 # C = G + b⁽²⁾
                 sum_C(C, B, K2, b2, 2 * row)
                 for i in range(16):
                     for k in range(4):
-                        # max_pool(C)
-                        max_pool__ijk = -real(inf)
-                        for m in range(2):
-                            for p in range(2):
-                                candidate = C[i, m, 2 * k + p]
-                                max_pool__ijk = (
-                                    choose((candidate > max_pool__ijk) | (candidate !=
-                                    candidate), candidate, max_pool__ijk)
-                                )
-                        # D = ReLU(max_pool(C))   [ReLU behind the pooling]
-                        D_ijk = choose(max_pool__ijk <= real(0.0), real(0.0), max_pool__ijk)
-                        D[i, row, k] = D_ijk
                         # max_pool_winner(C)   [ReLU behind the pooling]
                         max_pool_winner_ijk = real(0.0)
                         max_pool_winner_ijk_best = -real(inf)
@@ -218,6 +198,11 @@ def step(x_data, t_data, parameters, memory, thread, threads):
                                     choose(better, real(2 * m + p), max_pool_winner_ijk)
                                 )
                         max_pool_winner[i, row, k] = max_pool_winner_ijk
+                        # max_pool(C)
+                        max_pool__ijk = max_pool_winner_ijk_best
+                        # D = ReLU(max_pool(C))   [ReLU behind the pooling]
+                        D_ijk = choose(max_pool__ijk <= real(0.0), real(0.0), max_pool__ijk)
+                        D[i, row, k] = D_ijk
             for i in range(256):
                 # I = flatten(D)
                 I_i = D_flat[i]
@@ -225,12 +210,6 @@ def step(x_data, t_data, parameters, memory, thread, threads):
             # J = WI
             # z = J + b
             sum_z(z, W, I, b)
-            # max(z)
-            max__i = -real(inf)
-            for j in range(10):
-                candidate = z[j]
-                max__i = choose((candidate > max__i) | (candidate != candidate), candidate, max__i)
-            max_[0] = max__i
             # argmax(z)
             argmax_i = real(0.0)
             argmax_i_best = -real(inf)
@@ -243,6 +222,9 @@ def step(x_data, t_data, parameters, memory, thread, threads):
                 argmax_i_best = choose(better, candidate, argmax_i_best)
                 argmax_i = choose(better, real(j), argmax_i)
             argmax[0] = argmax_i
+            # max(z)
+            max__i = argmax_i_best
+            max_[0] = max__i
             for i in range(10):
                 # z − max(z)
                 subtract_i = z[i] - max_[0]
@@ -294,24 +276,16 @@ def step(x_data, t_data, parameters, memory, thread, threads):
                         # ∂Σl/∂C = max_poolᵀ(∂Σl/∂D ⊙ 1[D > 0], max_pool_winner(C))   [ReLU behind
                         # the pooling]
                         dsum_l_dC_ijk = real(0.0)
-                        for m in range(j % 2, 2, 2):
-                            for p in range(k % 2, 2, 2):
-                                dsum_l_dC_ijk += (
-                                    choose((max_pool_winner[i, (j - m) // 2, (k - p) // 2] if 0
-                                    <= j - m and 0 <= k - p else real(0.0)) == 2 * m + p,
-                                    multiply[i, (j - m) // 2, (k - p) // 2] if 0 <= j - m and 0
-                                    <= k - p else real(0.0), real(0.0))
-                                )
-                        dsum_l_dC[i, j, k] = dsum_l_dC_ijk
-            for i in range(16):
-                for j in range(8):
-                    for k in range(16):
-                        dsum_l_dB_ijk_a_wide[i, j, k] = (
-                            (dsum_l_dC[i, j, k - 4] if 0 <= k - 4 < 8 else real(0.0))
+                        m = j % 2
+                        p = k % 2
+                        dsum_l_dC_ijk += (
+                            choose(max_pool_winner[i, (j - m) // 2, (k - p) // 2] == 2 * m + p,
+                            multiply[i, (j - m) // 2, (k - p) // 2], real(0.0))
                         )
+                        dsum_l_dC[i, j, k] = dsum_l_dC_ijk
             for row in range(12):
                 # ∂Σl/∂B = ∂Σl/∂G ⋆ᵀ K⁽²⁾
-                sum_dsum_l_dB(dsum_l_dB, dsum_l_dB_ijk_a_wide, K2, row)
+                sum_dsum_l_dB(dsum_l_dB, dsum_l_dC, K2, row)
                 for i in range(8):
                     for k in range(12):
                         # ∂Σl/∂B ⊙ 1[B > 0]
@@ -326,14 +300,12 @@ def step(x_data, t_data, parameters, memory, thread, threads):
                         # ∂Σl/∂A = max_poolᵀ(∂Σl/∂B ⊙ 1[B > 0], max_pool_winner(A))   [ReLU behind
                         # the pooling]
                         dsum_l_dA_ijk = real(0.0)
-                        for m in range(j % 2, 2, 2):
-                            for p in range(k % 2, 2, 2):
-                                dsum_l_dA_ijk += (
-                                    choose((max_pool_winner_[i, (j - m) // 2, (k - p) // 2] if 0
-                                    <= j - m and 0 <= k - p else real(0.0)) == 2 * m + p,
-                                    multiply_[i, (j - m) // 2, (k - p) // 2] if 0 <= j - m and 0
-                                    <= k - p else real(0.0), real(0.0))
-                                )
+                        m = j % 2
+                        p = k % 2
+                        dsum_l_dA_ijk += (
+                            choose(max_pool_winner_[i, (j - m) // 2, (k - p) // 2] == 2 * m + p,
+                            multiply_[i, (j - m) // 2, (k - p) // 2], real(0.0))
+                        )
                         dsum_l_dA[i, j, k] = dsum_l_dA_ijk
             # ∂Σl/∂K⁽¹⁾ = Σₙ x ⋆ ∂Σl/∂E
             sum_dsum_l_dK1(dsum_l_dK1_lanes, x, dsum_l_dA, alive)
@@ -366,7 +338,7 @@ def step(x_data, t_data, parameters, memory, thread, threads):
         # the sums of all threads go into those of the first
         for k in range(1, threads):
             for i in range(5995):
-                memory[areas + i] += memory[areas + 315344 * k + i]
+                memory[areas + i] += memory[areas + 282576 * k + i]
     meet(memory, threads)
     loss = sum_l[()]
     if loss != loss:

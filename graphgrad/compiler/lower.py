@@ -75,18 +75,12 @@ def lower(
 
 def _winner(item: Item, nest: Nest) -> Item | None:
     """What finds in the same nest which of the numbers an item takes the largest of is that one."""
-    alike = replace(item.formula, reduction="argmax")
-    return next(
-        (
-            other
-            for other in nest.items
-            if item.formula.reduction == "max"
-            and other.instruction.inputs == item.instruction.inputs
-            and other.formula == alike
-            and item.formula.body is None is other.formula.body
-        ),
-        None,
-    )
+    formula, inputs = item.formula, item.instruction.inputs
+    if formula.reduction != "max" or formula.body is not None:
+        return None
+    alike = replace(formula, reduction="argmax")
+    found = (one for one in nest.items if one.formula == alike and one.instruction.inputs == inputs)
+    return next((one for one in found if one.formula.body is None), None)
 
 
 def _detached(program: Program) -> tuple[Program, frozenset[Instruction]]:
@@ -177,7 +171,8 @@ class _Lowering(Sums):
         self.here, self.done = nest, set()
         inner: list[Statement] = []
         winners = {item: winner for item in nest.items if (winner := _winner(item, nest)) is not None}
-        for item in dict.fromkeys(one for item in nest.items for one in (winners.get(item, item), item)):
+        ordered = [one for item in nest.items for one in (winners.get(item, item), item)]
+        for item in dict.fromkeys(ordered):
             inner.extend(self._item(item, nest, winners.get(item)))
             self.done.add(item.instruction)
         self.here = None

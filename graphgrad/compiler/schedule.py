@@ -248,17 +248,19 @@ class _Scheduler:
         if self.formulas[user].pointwise:
             node = self.names.get(instruction)
             unnamed = node is None or node.name is None
-            together = user.type == instruction.type and self.formulas[user].body is not None
-            return unnamed and (together or moved)
+            return unnamed and (moved or self._together(instruction, user))
         return self._read_once(instruction, user)
 
     def _moved_once(self, instruction: Instruction) -> bool:
-        """Whether it is only read where a shift of its indices puts it in place, each element once at most."""
+        """Whether all that reads it is a shift of indices, which puts each element in one place at most."""
         users = self.users.get(instruction, [])
-        if len(users) != 1 or len(self.users.get(users[0], ())) > 1 or instruction in self.factors:
+        if len(users) != 1 or instruction in self.factors:
             return False
-        formula = self.formulas[users[0]]
-        if not formula.pointwise or formula.body is not None or len(formula.reads) != 1:
+        (shift,) = users
+        formula, further = self.formulas[shift], self.users.get(shift, [])
+        if not formula.pointwise or formula.body is not None or len(formula.reads) != 1 or len(further) > 1:
+            return False
+        if any(not self._together(shift, user) and not self._read_once(shift, user) for user in further):
             return False
         (read,) = formula.reads
         axes = [axis for index in read for axis, _ in index.terms]
@@ -266,6 +268,11 @@ class _Scheduler:
             index.divisor == 1 and not index.table and all(abs(factor) == 1 for _, factor in index.terms)
             for index in read
         )
+
+    def _together(self, instruction: Instruction, user: Instruction) -> bool:
+        """Whether a user computes on each element, of a result of the same shape."""
+        formula = self.formulas[user]
+        return formula.pointwise and formula.body is not None and user.type == instruction.type
 
     def _read_once(self, instruction: Instruction, user: Instruction) -> bool:
         """Whether a reduction reads every element exactly once."""

@@ -1,8 +1,8 @@
 """Coefficients of polynomials, the constant term first, by width of the numbers.
 
-`EXP`: (exp(r) - 1 - r) / r² in r, for |r| <= ln(2)/2. `NEAR`: erf(x) / x - 1 in z = x², for |x| < 1. `FAR`: exp(x²) erfc(x) in t = (x - 2) / (x + 2), for x from 1 to where
-erf is 1 in that precision. All by Chebyshev interpolation in 60 digits (`mpmath.chebyfit`); tests hold what comes of
-them against mpmath.
+`EXP`: (exp(r) - 1 - r) / r² in r, for |r| <= ln(2)/2. `NEAR`: erf(x) / x - 1 in z = x², for |x| < 1. `FAR`: exp(x²)
+erfc(x) in t = (x - 2) / (x + 2), for x from 1 to where erf is 1 in that precision. All by Chebyshev interpolation in 60
+digits (`mpmath.chebyfit`); tests hold what comes of them against mpmath.
 """
 
 EXP = {
