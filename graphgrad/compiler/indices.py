@@ -39,11 +39,12 @@ def shown(index: Index) -> str:
     """An affine index as source, whatever table it goes through."""
     if index.divisor > 1:
         return f"{apart(shown(replace(index, divisor=1)))} // {index.divisor}"
-    text = ""
+    ahead = index.offset > 0 and all(factor < 0 for _, factor in index.terms)
+    text = str(index.offset) if ahead else ""
     for axis, factor in index.terms:
         part = axis.name if abs(factor) == 1 else f"{abs(factor)} * {axis.name}"
         text = f"{text} {'-' if factor < 0 else '+'} {part}" if text else f"{'-' * (factor < 0)}{part}"
-    if index.offset or not text:
+    if not ahead and (index.offset or not text):
         sign = "-" if index.offset < 0 else "+"
         text = f"{text} {sign} {abs(index.offset)}" if text else str(index.offset)
     return text

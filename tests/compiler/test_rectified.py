@@ -47,6 +47,29 @@ def test_value_and_gradient_are_those_of_the_order_that_was_written(kernel, stri
 
 
 @pytest.mark.filterwarnings("ignore::graphgrad.NotFiniteWarning")
+@pytest.mark.parametrize("samples", [1, 20])
+def test_the_largest_of_a_window_is_that_of_its_winner(samples):
+    """They are found together, once; what is none, and a window of nothing but -∞, are no exceptions."""
+    with gg.Graph() as g:
+        x = gg.input("x", 1, 4, 4)
+        g.A = gg.max_pool(x, 2)
+        g.l = gg.sum(gg.clip(g.A, -3, 3))
+    f = gg.compile(g, ["l", "A"], wrt="x", keep=False)
+    given = np.random.default_rng(2).normal(size=(samples, 4, 4))
+    given[0, :2, :2] = -np.inf
+    given[0, 2:, 2:] = 7.0
+    given[-1, 1, 3] = np.nan
+    found = f(x=given[:, None])
+    windows = given.reshape(samples, 2, 2, 2, 2).swapaxes(2, 3).reshape(samples, 2, 2, 4)
+    np.testing.assert_array_equal(found["A"][:, 0], windows.max(axis=-1))
+    assert f.source.count("candidate = ") == f.source_on_lanes.count("candidate = ") == 1
+    assert "for m in" not in f.source.partition("max_poolᵀ")[2]  # each element is in one window, at a known place
+    slope = found.grad["x"].reshape(samples, 2, 2, 2, 2).swapaxes(2, 3).reshape(samples, 2, 2, 4)
+    assert (np.count_nonzero(slope, axis=-1)[1:-1] == 1).all()
+    assert (slope[1:-1].argmax(axis=-1) == windows[1:-1].argmax(axis=-1)).all()
+
+
+@pytest.mark.filterwarnings("ignore::graphgrad.NotFiniteWarning")
 def test_a_number_that_is_none_goes_through():
     g = graph(kernel=2)
     x = np.full((3, 2, 6, 6), -1.0)

@@ -1,0 +1,57 @@
+"""Register tiles: which one is chosen for a sum of products, and the numbers that come of it."""
+
+import numpy as np
+import pytest
+from numba import config
+from scipy import signal
+
+import graphgrad as gg
+from graphgrad.compiler.tiling import registers
+
+
+def padded(maps: int, size: int, kernel: int) -> gg.Graph:
+    with gg.Graph("padded") as g:
+        x, K = gg.input("x", 2, size, size), gg.param("K", maps, 2, kernel, kernel)
+        L = gg.param("L", maps, maps, kernel, kernel)
+        g.A = gg.conv(x, K, padding=kernel // 2)
+        g.B = gg.conv(g.A, L, padding=kernel // 2)
+        g.l = gg.batch_sum(gg.sum(gg.square(g.B)))
+    return g
+
+
+def correlated(x: np.ndarray, K: np.ndarray) -> np.ndarray:
+    return np.array([[sum(map(signal.correlate2d, one, k, ["same"] * len(k))) for k in K] for one in x])
+
+
+@pytest.mark.parametrize(("maps", "size", "kernel"), [(16, 8, 3), (5, 7, 5), (24, 4, 3)])
+@pytest.mark.parametrize("samples", [1, 40])
+def test_zeros_around_an_image_count_for_nothing(maps, size, kernel, samples):
+    random = np.random.default_rng(maps)
+    x, K, L = (
+        random.normal(size=shape)
+        for shape in ((samples, 2, size, size), (maps, 2, kernel, kernel), (maps, maps, kernel, kernel))
+    )
+    f = gg.compile(padded(maps, size, kernel), "l", wrt=["x", "K", "L"], keep=False)
+    found = f(x=x, K=K, L=L)
+    A = correlated(x, K)
+    B = correlated(A, L)
+    assert found["l"] == pytest.approx((B**2).sum(), rel=1e-12)
+    flipped = [np.flip(one, (2, 3)).swapaxes(0, 1) for one in (K, L)]
+    by_A = correlated(2 * B, flipped[1])
+    np.testing.assert_allclose(found.grad["x"], correlated(by_A, flipped[0]), rtol=1e-9, atol=1e-9)
+    around = np.pad(A, ((0, 0), (0, 0), (kernel // 2,) * 2, (kernel // 2,) * 2))
+    windows = np.lib.stride_tricks.sliding_window_view(around, (size, size), axis=(2, 3))
+    by_L = np.einsum("nmpqij,nkij->kmpq", windows, 2 * B)
+    np.testing.assert_allclose(found.grad["L"], by_L, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.skipif(config.DISABLE_JIT or registers() < 24, reason="a tile of many maps needs registers for them")
+def test_a_small_padded_map_is_made_column_by_column():
+    """At 8 columns and a kernel of 3 one product in twelve has a zero from the padding, along each axis."""
+    source = gg.compile(padded(16, 8, 3), "l", dtype="float32").source_on_lanes
+    assert source.count('tile={"i": 16}') == 2
+    assert source.count('"q": ("1 - k", "9 - k")}') == 2
+    assert "_wide" not in source  # no copy with zeros around it
+    with gg.Graph("not padded") as g:
+        g.A = gg.conv(gg.input("x", 2, 10, 10), gg.param("K", 16, 2, 3, 3))
+    assert 'tile={"i": 16}' not in gg.compile(g, "A", dtype="float32").source_on_lanes  # nothing to leave out
