@@ -12,7 +12,7 @@ from typing import Any
 
 from graphgrad.compiler.products import Descent, as_product
 from graphgrad.compiler.program import Builder, Firing, Instruction, Program, Update, written
-from graphgrad.graph import Type
+from graphgrad.compiler.rewrites import folded
 from graphgrad.ops import add, divide, multiply, negative, subtract
 
 Number = Instruction | float
@@ -118,10 +118,9 @@ class _Split:
         return 0.0 if x == 0.0 else self._made(divide, x, y)
 
     def _made(self, op: Any, x: Number, y: Number) -> Number:
-        if isinstance(x, float) and isinstance(y, float):
-            return float(op.formula(Type(), Type()).body(x, y))
-        made = [one if isinstance(one, Instruction) else self.make.number(one) for one in (x, y)]
-        return self.make.make(op, (made[0], made[1]))
+        made = tuple(one if isinstance(one, Instruction) else self.make.number(one) for one in (x, y))
+        number = folded(op, made)
+        return self.make.make(op, made) if number is None else number
 
 
 def _is_number(value: Instruction) -> bool:

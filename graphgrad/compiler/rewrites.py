@@ -65,7 +65,7 @@ class _Rewriter:
         if self.phase == "specialise" and (plain := _unrepeated(op, inputs, type)) != inputs:
             self._record("a repeated number", old, "an operation on each element takes a number for all of them")
             inputs = plain
-        if self.phase in ("fold", "specialise") and (value := _folded(op, inputs)) is not None:
+        if self.phase in ("fold", "specialise") and (value := folded(op, inputs)) is not None:
             self._record("constants", old, "the operands are numbers")
             return self.builder.number(value)
         for rule in self.rules.get(op, ()):
@@ -115,7 +115,7 @@ def _unrepeated(op: Any, inputs: tuple[Instruction, ...], type: Type) -> tuple[I
     return tuple(found)
 
 
-def _folded(op: Any, inputs: tuple[Instruction, ...]) -> float | None:
+def folded(op: Any, inputs: tuple[Instruction, ...]) -> float | None:
     """The value of arithmetic on numbers; what has no finite value is left to the step itself."""
     values = [operand.constant for operand in inputs]
     if op not in _ARITHMETIC or any(value is None for value in values):

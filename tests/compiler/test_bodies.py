@@ -47,9 +47,9 @@ import numpy as np
 import graphgrad as gg
 with gg.Graph() as g:
     x, t = gg.input("x", 2), gg.input("t")
-    W, K = gg.param("W", 3, 2), gg.param("K", 3, 3)
-    g.l = gg.cross_entropy_with_logits(K @ gg.tanh(W @ x), t)
-step = gg.compile(g, "l", wrt=["W", "K"]).bind(W=np.ones((3, 2)), K=np.eye(3), optimizer=gg.SGD(0.1))
+    W, K = gg.param("W", 64, 2), gg.param("K", 64, 64)
+    g.l = gg.batch_mean(gg.cross_entropy_with_logits(K @ gg.tanh(W @ x), t)) + 0.01 * gg.l2(W, K)
+step = gg.compile(g, "l", wrt=["W", "K"]).bind(W=np.ones((64, 2)), K=np.eye(64), optimizer=gg.SGD(0.1))
 step(np.ones((4, 2)), np.zeros(4))
 print("sympy" in sys.modules)
 """
