@@ -53,7 +53,7 @@ def test_the_largest_of_a_window_is_that_of_its_winner(samples):
     with gg.Graph() as g:
         x = gg.input("x", 1, 4, 4)
         g.A = gg.max_pool(x, 2)
-        g.l = gg.sum(gg.clip(g.A, -3, 3))
+        g.l = gg.sum(g.A)
     f = gg.compile(g, ["l", "A"], wrt="x", keep=False)
     given = np.random.default_rng(2).normal(size=(samples, 4, 4))
     given[0, :2, :2] = -np.inf
@@ -65,8 +65,9 @@ def test_the_largest_of_a_window_is_that_of_its_winner(samples):
     assert f.source.count("candidate = ") == f.source_on_lanes.count("candidate = ") == 1
     assert "for m in" not in f.source.partition("max_poolᵀ")[2]  # each element is in one window, at a known place
     slope = found.grad["x"].reshape(samples, 2, 2, 2, 2).swapaxes(2, 3).reshape(samples, 2, 2, 4)
-    assert (np.count_nonzero(slope, axis=-1)[1:-1] == 1).all()
-    assert (slope[1:-1].argmax(axis=-1) == windows[1:-1].argmax(axis=-1)).all()
+    np.testing.assert_array_equal(
+        slope, np.eye(4)[windows.argmax(axis=-1)]
+    )  # the first of equal ones, and what is none
 
 
 @pytest.mark.filterwarnings("ignore::graphgrad.NotFiniteWarning")
