@@ -26,7 +26,7 @@ from graphgrad.runtime.views import array_at
 
 LONG = 64
 """From how many terms on the terms of a sum are added up in an order of the processor's."""
-MANY = 48
+MANY = 24
 """From how many nests of loops on, one after the other, they are functions apart."""
 
 
