@@ -31,13 +31,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from graphgrad.runtime.lanes import Lanes
-from graphgrad.runtime.stated import Access, Affine, Sum, read
-from graphgrad.runtime.vectorised import has_fma
-
-WHOLE = ir.IntType(64)
-AT_ONCE = 64
-"""How many bytes of a row are computed at once: a register of the widest kind."""
-
+from graphgrad.runtime.stated import Access, Sum, read
+from graphgrad.runtime.vectors import AT_ONCE, WHOLE, Pointer, affine, fma, rolled
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -135,64 +130,6 @@ def _compiled(found: Sum) -> Callable[..., Any]:
     return result
 
 
-class _Pointer:
-    """An array in memory, read and written at affine indices."""
-
-    def __init__(self, context: Any, builder: Any, type: Any, array: Any) -> None:
-        self.builder = builder
-        self.lanes = isinstance(type.dtype, Lanes)
-        made = context.make_array(type)(context, builder, array)
-        self.data = made.data
-        size = context.get_abi_sizeof(context.get_data_type(type.dtype))
-        self.strides = [
-            builder.sdiv(stride, ir.Constant(WHOLE, size)) for stride in cgutils.unpack_tuple(builder, made.strides)
-        ]
-
-    def element(self, access: Access, places: Mapping[str, Any]) -> Any:
-        b = self.builder
-        at: Any = ir.Constant(WHOLE, 0)
-        for stride, index in zip(self.strides, access.indices, strict=True):
-            at = b.add(at, b.mul(stride, _value(b, index, places)))
-        return b.gep(self.data, [at])
-
-    def load(self, access: Access, places: Mapping[str, Any], vector: Any, align: int, at_once: str | None) -> Any:
-        """An element of lanes; those of a row along which it moves; or one number for all lanes."""
-        b = self.builder
-        place = self.element(access, places)
-        step = access.step(at_once)
-        if step:
-            reach = ir.VectorType(vector.element, step * (vector.count - 1) + 1)
-            row = b.load(b.bitcast(place, reach.as_pointer()), align=align)
-            return row if step == 1 else b.shuffle_vector(row, ir.Constant(reach, ir.Undefined), _every(step, vector))
-        value = b.load(place, align=align)
-        if self.lanes:
-            return value
-        nothing = ir.Constant(vector, ir.Undefined)
-        first = b.insert_element(nothing, value, ir.Constant(ir.IntType(32), 0))
-        return b.shuffle_vector(first, nothing, _every(0, vector))
-
-
-def _rolled(module: Any, branch: Any) -> None:
-    """Have the loop that a branch goes back in stay one: unrolled, its tile needs more registers than there are."""
-    never = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
-    loop = module.add_metadata([ir.MetaDataString(module, f"loop {len(module.metadata)}"), never])
-    loop.operands = loop, never  # what is said of a loop begins with itself
-    branch.set_metadata("llvm.loop", loop)
-
-
-def _every(step: int, vector: Any) -> Any:
-    """The places 0, step, 2 step, ... of a vector."""
-    return ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [step * k for k in range(vector.count)])
-
-
-def _value(builder: Any, index: Affine, places: Mapping[str, Any]) -> Any:
-    value: Any = ir.Constant(WHOLE, index.constant)
-    for axis, factor in index.terms.items():
-        part = places[axis] if factor == 1 else builder.mul(ir.Constant(WHOLE, factor), places[axis])
-        value = builder.add(value, part)
-    return value
-
-
 class _Writer:
     """Writes the loops of one sum."""
 
@@ -207,11 +144,11 @@ class _Writer:
         self.align = real.bitwidth // 8
         self.part: Part | None = None
         self.out, self.left, self.right = (
-            _Pointer(context, builder, type, array)
+            Pointer(context, builder, type, array)
             for type, array in zip(signature.args[:3], arguments[:3], strict=True)
         )
         last = list(arguments[3:])
-        self.start = None if found.start is None else _Pointer(context, builder, signature.args[3], last.pop(0))
+        self.start = None if found.start is None else Pointer(context, builder, signature.args[3], last.pop(0))
         self.alive = last.pop(0) if found.adds and found.at_once is None else None
         self.given = dict(zip(found.given, last, strict=True))
         self.width = real.bitwidth
@@ -297,7 +234,7 @@ class _Writer:
                 for other, value in zip(short, held, strict=True):
                     cell = (step, other) if flip else (other, step)
                     left, right = (passing, value) if flip else (value, passing)
-                    found[cell] = self._fma(left, right, before[cell])
+                    found[cell] = fma(self.b, left, right, before[cell])
             return [found[cell] for cell in cells]
 
         begin = [zero] * len(cells)
@@ -318,7 +255,7 @@ class _Writer:
                 value = b.fadd(b.load(self.start.element(self.sum.start, moved(k, m)), align=self.align), value)
             b.store(value, target, align=self.align)
 
-    def _load(self, pointer: _Pointer, access: Access, places: Mapping[str, Any]) -> Any:
+    def _load(self, pointer: Pointer, access: Access, places: Mapping[str, Any]) -> Any:
         return pointer.load(access, places, self.vector, self.align, self.sum.at_once)
 
     def _together(self, total: Any) -> Any:
@@ -348,7 +285,7 @@ class _Writer:
             if count == 1:
                 return self._inner(others, {**places, axis: start}, sums, body)
         elif axis in self.sum.within:
-            low, high = (_value(b, limit, places) for limit in self.sum.within[axis])
+            low, high = (affine(b, limit, places) for limit in self.sum.within[axis])
             start = b.select(b.icmp_signed(">", low, start), low, start)
             stop = b.select(b.icmp_signed("<", high, stop), high, stop)
         elif self.sum.extents[axis] == 1:
@@ -365,19 +302,13 @@ class _Writer:
         found = self._inner(others, {**places, axis: place}, carried, body)
         following = b.add(place, ir.Constant(WHOLE, step))
         last = b.block
-        _rolled(b.module, b.branch(head))
+        rolled(b.module, b.branch(head))
         for phi, first, next_ in zip([place, *carried], [start, *sums], [following, *found], strict=True):
             phi.add_incoming(first, before)
             phi.add_incoming(next_, last)
         b.position_at_end(after)
         return carried
 
-    def _fma(self, x: Any, y: Any, z: Any) -> Any:
-        if not has_fma():
-            return self.b.fadd(self.b.fmul(x, y), z)
-        name = f"llvm.fma.v{self.vector.count}f{self.width}"
-        kind = ir.FunctionType(self.vector, [self.vector] * 3)
-        return self.b.call(cgutils.get_or_insert_function(self.b.module, kind, name), (x, y, z))
 
 
 # -- in Python -------------------------------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ class _MaskModel(models.PrimitiveModel):  # type: ignore[misc]
         super().__init__(manager, type, ir.VectorType(ir.IntType(1), type.count))
 
 
-def _spread(builder: Any, value: Any, vector: Any) -> Any:
+def spread(builder: Any, value: Any, vector: Any) -> Any:
     """A number in all lanes."""
     first = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
     zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
@@ -76,12 +76,12 @@ def _spread(builder: Any, value: Any, vector: Any) -> Any:
 
 @lower_cast(types.Number, Lanes)
 def _number_to_lanes(context: Any, builder: Any, number: Any, lanes: Any, value: Any) -> Any:
-    return _spread(builder, context.cast(builder, value, number, lanes.real), context.get_value_type(lanes))
+    return spread(builder, context.cast(builder, value, number, lanes.real), context.get_value_type(lanes))
 
 
 @lower_cast(types.Boolean, Mask)
 def _truth_to_mask(context: Any, builder: Any, truth: Any, mask: Any, value: Any) -> Any:
-    return _spread(builder, context.cast(builder, value, truth, types.boolean), context.get_value_type(mask))
+    return spread(builder, context.cast(builder, value, truth, types.boolean), context.get_value_type(mask))
 
 
 # -- arithmetic ------------------------------------------------------------------------------------------------------
@@ -224,7 +224,7 @@ def _numbered(typing_context: Any, like: Any, first: Any) -> Any:
         vector = context.get_value_type(lanes)
         steps = ir.Constant(vector, [float(k) for k in range(lanes.count)])
         start = context.cast(builder, args[1], sig.args[1], lanes.real)
-        return builder.fadd(_spread(builder, start, vector), steps)
+        return builder.fadd(spread(builder, start, vector), steps)
 
     return lanes(like, first), generate
 
@@ -251,7 +251,7 @@ def _first_lanes(builder: Any, count: Any, lanes: int) -> Any:
     most = ir.Constant(count.type, lanes)
     few = builder.select(builder.icmp_signed("<", count, most), count, most)
     numbers = ir.VectorType(ir.IntType(32), lanes)
-    limit = _spread(builder, builder.trunc(few, numbers.element), numbers)
+    limit = spread(builder, builder.trunc(few, numbers.element), numbers)
     return builder.icmp_signed("<", ir.Constant(numbers, list(range(lanes))), limit)
 
 
@@ -347,7 +347,7 @@ def _load_lanes(typing_context: Any, given: Any, start: Any, into: Any) -> Any:
                 builder.store(builder.load(row, align=align), out, align=align)
             with otherwise:
                 ending = builder.load(builder.gep(source.data, [last]))
-                others = _spread(builder, ending, vector)
+                others = spread(builder, ending, vector)
                 alive = _first_lanes(builder, left, lanes.count)
                 builder.store(_masked_load(builder, row, alive, others, align), out, align=align)
         return context.get_dummy_value()
