@@ -22,6 +22,7 @@ from graphgrad.compiler.loops import (
     Step,
     Store,
     SumOfProducts,
+    SumOfWinners,
     Tiled,
     groups,
 )
@@ -63,7 +64,7 @@ class _Printer:
             "import numpy as np",
             *(["from numba import njit"] if self._wraps() else ()),
             *self._imports("elementary", step.functions - step.wide if step.lanes == 1 else ()),
-            *(["from graphgrad.runtime.contraction import contraction"] if step.sums else ()),
+            *self._imports("contraction", {"contraction" for one in step.sums if isinstance(one, SumOfProducts)}),
             "from graphgrad.runtime.kernel import kernel",
             LANES_IMPORT,
             *(["from graphgrad.runtime.lanewise import function"] if self._lanewise() else ()),
@@ -71,6 +72,7 @@ class _Printer:
             PRODUCTS_IMPORT,
             *self._imports("vectorised", step.wide),
             "from graphgrad.runtime.views import array_at",
+            *self._imports("winners", {"of_winners" for one in step.sums if isinstance(one, SumOfWinners)}),
             "",
             f"real = np.{step.dtype}",
             *(f'{name} = function("{name}")' for name in self._lanewise()),
@@ -186,7 +188,7 @@ class _Printer:
             self._emit(1, f"for chunk in range(first, last, {CHUNK}):")
             partial = f"mine + {phase.partial}"
             self._emit(2, "# sums of so many blocks are short enough to lose few digits")
-            self._emit(2, f"memory[{partial} : {partial} + {lanes * count}] = real(0.0)")
+            self._emit(2, f"memory[{partial} : {partial} + {lanes * (count - phase.plain) + phase.plain}] = real(0.0)")
             depth, blocks = 2, f"chunk, min(chunk + {CHUNK}, last)"
         self._emit(depth, f"for block in range({blocks}):")
         if count:
@@ -196,9 +198,14 @@ class _Printer:
         self._statements(depth + 1, phase.body)
         if count:
             self._emit(2, "# the sums of the lanes go into those of the thread")
-            self._emit(2, f"partial = lanes_at(memory, {partial}, ({count},))")
-            self._emit(2, f"for k in range({count}):")
-            self._emit(3, f"memory[mine{f' + {start}' if start else ''} + k] += sum_of_lanes(partial[k])")
+            if laned := count - phase.plain:
+                self._emit(2, f"partial = lanes_at(memory, {partial}, ({laned},))")
+                self._emit(2, f"for k in range({laned}):")
+                self._emit(3, f"memory[mine{f' + {start}' if start else ''} + k] += sum_of_lanes(partial[k])")
+            if phase.plain:
+                self._emit(2, f"for k in range({phase.plain}):")
+                first = f"mine{f' + {start + laned}' if start + laned else ''}"
+                self._emit(3, f"memory[{first} + k] += memory[{partial} + {lanes * laned} + k]")
 
     def _sums_of_threads(self) -> None:
         """What is summed up by all threads is brought together in the part of the first."""
@@ -454,14 +461,20 @@ class _Printer:
         self.lines += [line.replace(GLUE, " ") for line in lines]
 
 
-def _stated(stated: SumOfProducts) -> list[str]:
+def _stated(stated: SumOfProducts | SumOfWinners) -> list[str]:
     """A sum of products as it is stated at the head of the file."""
-    lines = [f'    "{stated.text}",', f"    {dict(stated.extents)},", f"    tile={dict(stated.tile)},"]
-    if stated.within:
-        lines.append(f"    within={dict(stated.within)},")
-    if stated.at_once:
-        lines.append(f"    at_once='{stated.at_once}',")
-    return [f"{stated.function} = contraction(", *(line.replace("'", '"') for line in lines), ")"]
+    lines = [f'    "{stated.text}",', f"    {dict(stated.extents)},"]
+    if isinstance(stated, SumOfWinners):
+        lines.append(f'    where="{stated.where}",')
+        lines += [f"    {word}={number}," for word, number in (("registers", stated.registers), ("room", stated.room))]
+        lines += [f"    lanes={stated.lanes},"] * (stated.lanes > 1)
+        function = "of_winners"
+    else:
+        lines.append(f"    tile={dict(stated.tile)},")
+        lines += [f"    within={dict(stated.within)},"] * bool(stated.within)
+        lines += [f"    at_once='{stated.at_once}',"] * bool(stated.at_once)
+        function = "contraction"
+    return [f"{stated.function} = {function}(", *(line.replace("'", '"') for line in lines), ")"]
 
 
 def _constants(name: str, numbers: Sequence[float]) -> list[str]:

@@ -26,7 +26,7 @@ MEETING = 2 * LINE
 class Value:
     """A value that has a place in the memory, and the shape that is kept of it.
 
-    `pass_` is the phase over the samples in which it is summed up, if it is. Its `span` are the numbers of the nests of loops from the one that makes it to the last one that reads it.
+    `pass_` is the phase over the samples in which it is summed up, if it is; `plain` where that is not done on lanes. Its `span` are the numbers of the nests of loops from the one that makes it to the last one that reads it.
     """
 
     instruction: Instruction
@@ -36,6 +36,7 @@ class Value:
     full: bool
     pass_: int | None = None
     own_name: str = ""
+    plain: bool = False
     span: tuple[int, int] = (0, 0)
 
 
@@ -75,12 +76,14 @@ class _Places:
 
 @dataclass(slots=True)
 class Layout:
-    """Sections, and for each pass over the samples which of the totals it adds up to, and by way of which lanes."""
+    """Sections, and for each pass over the samples which of the totals it adds up to, by way of which lanes, and how many
+    of them are plain numbers."""
 
     sections: list[Section] = field(default_factory=list)
     memory: Memory = field(default=Memory(0, 0, 0, 0, 0))
     sums: dict[int, tuple[int, int]] = field(default_factory=dict)
     partial: dict[int, int] = field(default_factory=dict)
+    plain: dict[int, int] = field(default_factory=dict)
 
 
 def lay_out(
@@ -96,6 +99,8 @@ def lay_out(
     for value in values:
         if value.pass_ is not None:
             sums.setdefault(value.pass_, []).append(value)
+    for summed in sums.values():
+        summed.sort(key=lambda value: value.plain)
     shared, own, each, kept = MEETING if team else 0, 0, 0, 0
     for pass_, summed in sorted(sums.items()):
         at = own if team else shared
@@ -114,8 +119,10 @@ def lay_out(
         for pass_, summed in sorted(sums.items()):
             layout.partial[pass_] = own
             for value in summed:
-                layout.sections.append(Section(value.own_name, None, "own", own, value.shape, lanes=True))
-                own += lanes * math.prod(value.shape)
+                layout.sections.append(Section(value.own_name, None, "own", own, value.shape, lanes=not value.plain))
+                own += (1 if value.plain else lanes) * math.prod(value.shape)
+            layout.plain[pass_] = sum(math.prod(value.shape) for value in summed if value.plain)
+            own = _rounded(own)
     for name, leaf in leaves:
         size = math.prod(leaf.shape)
         if leaf.per_sample:

@@ -103,6 +103,20 @@ class Loop:
     step: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class SumOfWinners:
+    """A `Tiled` that goes over the winners of windows: the test for them, the sums that stay in registers, and the room
+    that it takes, in numbers of a sample."""
+
+    function: str
+    text: str
+    extents: Mapping[str, int]
+    where: str
+    registers: int
+    lanes: int
+    room: int
+
+
 Statement = Comment | Let | Combine | Store | Product | Tiled | Loop
 
 
@@ -155,13 +169,15 @@ class Given:
 class Samples:
     """Once for each sample, or for each block of them on lanes; the threads share them.
 
-    `sums` is the part of the totals (from, to) to which this pass adds up, on lanes by way of the array `partial`.
+    `sums` is the part of the totals (from, to) to which this pass adds up, on lanes by way of the array `partial`, where
+    so many of the last are `plain` numbers.
     """
 
     body: Sequence[Statement]
     given: Sequence[Given] = ()
     sums: tuple[int, int] = (0, 0)
     partial: int = 0
+    plain: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +225,7 @@ class Step:
     functions: frozenset[str]
     wide: frozenset[str]
     tables: Mapping[str, tuple[float, ...]]
-    sums: Sequence[SumOfProducts]
+    sums: Sequence[SumOfProducts | SumOfWinners]
     products: bool
     work: int
 

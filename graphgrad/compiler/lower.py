@@ -134,7 +134,8 @@ class _Lowering(Sums):
             scalars = [item for nest in nests for item in nest.items if item.over_samples and not item.nest.axes]
             if self.team or not scalars:
                 sums = self.layout.sums.get(number, (0, 0)) if self.team else (0, 0)
-                phases.append(Samples(body, given, sums, self.layout.partial.get(number, 0)))
+                partial, plain = (of.get(number, 0) for of in (self.layout.partial, self.layout.plain))
+                phases.append(Samples(body, given, sums, partial, plain))
                 continue
             start = literal(0.0, self.dtype)[0]
             phases.append(Shared([Let(self.local[item.instruction], start) for item in scalars]))
@@ -300,6 +301,7 @@ class _Lowering(Sums):
                     instruction in self.full,
                     item.phase if item.over_samples else None,
                     self.own_sums.get(instruction, ""),
+                    instruction in self.plan.winners,
                     self._span(instruction),
                 )
                 for instruction, item in items

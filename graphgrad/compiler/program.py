@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from graphgrad.graph import ATOM, Leaf, Node, Operation, Type, ancestors, computed_from
+from graphgrad.graph import ATOM, Formula, Leaf, Node, Operation, Type, ancestors, computed_from
 from graphgrad.graph.notation import binding, fill
 from graphgrad.graph.notation import number as shown_number
 
@@ -35,6 +35,11 @@ class Instruction:
 
     def __repr__(self) -> str:
         return self.leaf.op.name if self.leaf is not None else f"{self.op.name}({', '.join(map(repr, self.inputs))})"
+
+
+def formula_of(instruction: Instruction) -> Formula:
+    """The formula of an instruction for the types of its operands."""
+    return instruction.op.formula(*(operand.type for operand in instruction.inputs))  # type: ignore[no-any-return]
 
 
 class Builder:

@@ -94,7 +94,7 @@ class _Moves:
         return (
             len(winners) < len(users)
             and self.fixed.isdisjoint([*winners, *sent])
-            and all(_sends_back(back) for back in sent)
+            and all(sends_back(back) for back in sent)
             and all(slope.op is multiply and self._slope_of(rectified) in slope.inputs for slope in slopes)
         )
 
@@ -105,19 +105,19 @@ class _Moves:
     def _sent_to(self, product: Instruction, moved: set[Instruction]) -> Instruction | None:
         """The winners to which a product sends what goes back to a window, times the slope there."""
         for back in product.inputs:
-            if _sends_back(back) and back.inputs[-1].inputs[0] in moved:
+            if sends_back(back) and back.inputs[-1].inputs[0] in moved:
                 return back.inputs[-1]
         return None
 
     def _sent(self, product: Instruction, winner: Instruction) -> Instruction:
-        back = next(one for one in product.inputs if _sends_back(one) and one.inputs[-1] is winner)
+        back = next(one for one in product.inputs if sends_back(one) and one.inputs[-1] is winner)
         (a,) = self.new[winner].inputs
         largest = self.make(_largest(winner.op), (a,))
         given = self.make(multiply, (self.new[back.inputs[0]], self.make(step, (largest,))))
         return self.make(back.op, (given, self.new[winner]))
 
 
-def _sends_back(instruction: Instruction) -> bool:
+def sends_back(instruction: Instruction) -> bool:
     """Whether it is the transpose of pooling: what comes to each window goes to its winner."""
     transposed = isinstance(instruction.op, Contraction) and instruction.op.name == turned(MaxPool.name)
     return transposed and isinstance(instruction.inputs[-1].op, Winner)

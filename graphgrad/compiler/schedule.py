@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
 from graphgrad.compiler.bands import Band, bands_of
 from graphgrad.compiler.indices import Where
+from graphgrad.compiler.pooled import Winners
 from graphgrad.compiler.products import Factors, as_product
-from graphgrad.compiler.program import Firing, Instruction, Program, written
+from graphgrad.compiler.program import Instruction, Program, formula_of
 from graphgrad.compiler.tiling import is_tiled, row_of
-from graphgrad.graph import Axis, Formula, Index, Operation, Type
-from graphgrad.ops.batch import SAMPLES, BatchReduce
+from graphgrad.compiler.winners import stated
+from graphgrad.graph import Axis, Formula, Index
+from graphgrad.ops.batch import SAMPLES
 from graphgrad.ops.linear import Outer, Transpose
 
 LONGEST_TEXT = 6
@@ -70,59 +71,17 @@ class Schedule:
     inline: frozenset[Instruction]
     products: Mapping[Instruction, Factors]
     tiled: frozenset[Instruction] = frozenset()
+    winners: Mapping[Instruction, Winners] = field(default_factory=dict)
     bands: Mapping[Nest, Band] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Summed(Operation):
-    """A sum over the samples of what one operation makes of each, in one formula."""
-
-    each: Any
-    name = "batch_sum"
-
-    def infer(self, *types: Type) -> Type:
-        return Type(self.each.infer(*types).shape)
-
-    def formula(self, *types: Type) -> Formula:
-        formula: Formula = self.each.formula(*types)
-        return replace(formula, over=(*formula.over, SAMPLES))
-
-
-def with_sums(program: Program) -> Program:
-    """The program in which a sum of products, summed over the samples and used nowhere else, is one instruction."""
-    users = program.users()
-    fixed = set(program.roots)
-    new: dict[Instruction, Instruction] = {}
-    firings = []
-    for old in program.order:
-        inputs = tuple(new[operand] for operand in old.inputs)
-        made = old.over(inputs)
-        if isinstance(old.op, BatchReduce) and old.op.name == "batch_sum":
-            (inner,) = old.inputs
-            formula = formula_of(inner) if inner.inputs else None
-            product = formula is not None and formula.body is None and formula.reduction == "sum"
-            if product and len(users[inner]) == 1 and inner not in fixed:
-                made = Instruction(Summed(inner.op), new[inner].inputs, old.type)
-                node = program.names.get(old)
-                line = (written(node) if node is not None else "") or old.op.name
-                reason = "the samples are one more axis that is summed over"
-                firings.append(Firing("sum over the samples", "specialise", line, reason))
-        new[old] = made
-    if all(old is made for old, made in new.items()):
-        return program
-    return program.rebuilt(new, firings)
-
-
-def formula_of(instruction: Instruction) -> Formula:
-    """The formula of an instruction for the types of its operands."""
-    return instruction.op.formula(*(operand.type for operand in instruction.inputs))  # type: ignore[no-any-return]
-
-
 def in_tiles(instruction: Instruction, lanes: bool, formula: Formula | None = None) -> bool:
-    """Whether an instruction is a sum of products that is computed in register tiles."""
+    """Whether an instruction is a sum of products that has a function of its own."""
     if not instruction.inputs:
         return False
     formula = formula or formula_of(instruction)
+    if stated(formula) is not None:
+        return True
     tiled = is_tiled(formula, [operand.type.per_sample for operand in instruction.inputs])
     return tiled and (lanes or row_in(instruction, formula) is not None)
 
@@ -216,7 +175,8 @@ class _Scheduler:
             for band in bands_of(nests, tiled, self.kept, self.resolved, self._readers)
             for nest in band.rows
         }
-        return Schedule(phases, self.items, frozenset(self.inline), self.products, tiled, bands)
+        winners = {one: found for one in tiled if (found := stated(self.formulas[one])) is not None}
+        return Schedule(phases, self.items, frozenset(self.inline), self.products, tiled, winners, bands)
 
     def _readers(self, instruction: Instruction) -> list[Instruction]:
         """What has statements of its own and reads an instruction, directly or inside of a line."""

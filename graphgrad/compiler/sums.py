@@ -7,16 +7,17 @@ from dataclasses import replace
 
 from graphgrad.compiler.bands import cut as rows_of
 from graphgrad.compiler.indices import Where, element, minus, plus, running, shown
-from graphgrad.compiler.loops import Comment, Loop, Statement, Store, SumOfProducts, Tiled
+from graphgrad.compiler.loops import LANES, Comment, Loop, Statement, Store, SumOfProducts, SumOfWinners, Tiled
 from graphgrad.compiler.names import FIRST, LOOP_NAMES, ROW
-from graphgrad.compiler.program import Instruction, written
+from graphgrad.compiler.pooled import read_winners
+from graphgrad.compiler.program import Instruction, formula_of, written
 from graphgrad.compiler.residues import residues
 from graphgrad.compiler.scalar import SUM, grouped
 from graphgrad.compiler.schedule import Item, row_in, substitute
 from graphgrad.compiler.starts import Started
-from graphgrad.compiler.tiling import tile_of
+from graphgrad.compiler.tiling import registers, tile_of
 from graphgrad.compiler.values import Values
-from graphgrad.graph import Axis, Formula, Index
+from graphgrad.graph import Axis, Formula, Index, at
 from graphgrad.ops.batch import SAMPLES
 
 
@@ -24,7 +25,9 @@ class Sums(Values):
     """Writes the sums of products that are computed in register tiles."""
 
     def _tiles(self, item: Item) -> list[Statement]:
-        """A sum of products in register tiles; where its indices are divided, one for each of their residues."""
+        """A sum of products by a function of its own; where its indices are divided, one for each of their residues."""
+        if item.instruction in self.plan.winners:
+            return self._winners(item)
         self.here, self.done = item.nest, set()
         lines = [Comment(line) for line in (*self._summed(item.instruction), self._comment(item.instruction))]
         copied: list[Statement] = []
@@ -36,6 +39,33 @@ class Sums(Values):
             calls.append(call)
         self.here = None
         return [*copied, *lines, *calls]
+
+    def _winners(self, item: Item) -> list[Statement]:
+        """A sum over the winners of windows."""
+        self.here, self.done = item.nest, set()
+        instruction, formula = item.instruction, item.formula
+        every = (*formula.axes, *(axis for axis in formula.over if axis is not SAMPLES))
+        loops = tuple(Axis(name, axis.extent) for name, axis in zip(LOOP_NAMES, every, strict=False))
+        places = dict(zip(every, at(*loops), strict=True))
+        arrays, elements = [], []
+        for operand, read in zip(instruction.inputs, formula.reads, strict=True):
+            array, where = self._whole(operand, tuple(index.placed(places) for index in read))
+            arrays.append(array)
+            elements.append(element(array.partition("[")[0], tuple(map(shown, where))))
+        image, numbers, winner = elements
+        assert formula.chosen is not None
+        self.needed.add(instruction)
+        out, name = self.own_sum(instruction), self.array_names[instruction]
+        text = f"{out}[{', '.join(shown(places[axis]) for axis in formula.axes)}] += {image} * {numbers}"
+        test = f"{winner} == {shown(formula.chosen.placed(places))}"
+        extents = {axis.name: axis.extent or 1 for axis in loops}
+        lanes = LANES[self.dtype] if self.lanes else 1
+        room = read_winners(text, extents, test).room(lanes)
+        function, copies = self._own_name("sum", name), self._own_name(name, "room")
+        self.scratch[copies] = (room,), item.nest
+        self.sums[function] = SumOfWinners(function, text, extents, test, registers(), lanes, room)
+        self.here = None
+        return [Comment(self._comment(instruction)), Tiled(function, out, [*arrays, copies], self.lanes)]
 
     def _sum(self, item: Item, formula: Formula, place: Where, part: str) -> tuple[list[Statement], Tiled]:
         """The call of a function that is stated at the head for it, and what is copied before."""
@@ -95,20 +125,29 @@ class Sums(Values):
 
     def _operand(self, item: Item, side: int, where: Where, part: str) -> tuple[str, Where, list[Statement]]:
         """An operand as an array with its indices; as a copy with zeros around it where it is read beyond its ends."""
-        operand = item.instruction.inputs[side]
-        while operand in self.plan.inline:  # a transpose, whose indices change places
-            inner = operand.op.formula(*(o.type for o in operand.inputs))
-            where, operand = substitute(inner.reads[0], inner.axes, where), operand.inputs[0]
+        operand, where = self._under(item.instruction.inputs[side], where)
         name, shift, copied = self._widened(item, side, operand, where, part)
         if name:
             return name, tuple(replace(i, offset=i.offset + by) for i, by in zip(where, shift, strict=True)), copied
+        return self._whole(operand, where)[0], where, []
+
+    def _whole(self, operand: Instruction, where: Where) -> tuple[str, Where]:
+        """An operand as an array, that of the sample or the block, and where it is read."""
+        operand, where = self._under(operand, where)
         if operand.leaf is not None:
             self.used.add(operand.leaf)
             array = self.leaf_names[operand.leaf]
         else:
             self.needed.add(operand)
             array = self.array_names[operand]
-        return "".join([array, *(f"[{sample}]" for sample in self._sample(operand))]), where, []
+        return "".join([array, *(f"[{sample}]" for sample in self._sample(operand))]), where
+
+    def _under(self, operand: Instruction, where: Where) -> tuple[Instruction, Where]:
+        """What lies under transposes, whose indices change places."""
+        while operand in self.plan.inline:
+            inner = formula_of(operand)
+            where, operand = substitute(inner.reads[0], inner.axes, where), operand.inputs[0]
+        return operand, where
 
     def _widened(
         self, item: Item, side: int, operand: Instruction, where: Where, part: str

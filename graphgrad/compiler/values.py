@@ -10,7 +10,7 @@ from functools import cached_property
 from graphgrad.compiler.bodies import text_of
 from graphgrad.compiler.indices import Terms, Where, apart, element, running, shown
 from graphgrad.compiler.layout import Layout
-from graphgrad.compiler.loops import LANES, Flat, SumOfProducts
+from graphgrad.compiler.loops import LANES, Flat, SumOfProducts, SumOfWinners
 from graphgrad.compiler.names import FIRST, LOOP_NAMES, ROW, Names
 from graphgrad.compiler.program import Instruction, Program, described, written
 from graphgrad.compiler.rectified import BEHIND
@@ -71,7 +71,9 @@ class Values:
             stem = self.array_names[instruction]
             self.local[instruction] = names.unique(f"{stem}_{scope}") if scope else stem
         self.own_sums = {
-            instruction: names.unique(f"{self.array_names[instruction]}_{'lanes' if lanes else 'own'}")
+            instruction: names.unique(
+                f"{self.array_names[instruction]}_{'lanes' if lanes and instruction not in plan.winners else 'own'}"
+            )
             for instruction, item in plan.items.items()
             if team and item.over_samples
         }
@@ -89,7 +91,7 @@ class Values:
         self.guards: dict[Terms, tuple[int, int]] = {}
         self.scratch: dict[str, tuple[tuple[int, ...], Nest]] = {}
         self.made: dict[tuple[str, ...], str] = {}
-        self.sums: dict[str, SumOfProducts] = {}
+        self.sums: dict[str, SumOfProducts | SumOfWinners] = {}
         self.tables: dict[tuple[str, tuple[float, ...]], str] = {}
 
     def _axes(self, nest: Nest) -> tuple[Axis, ...]:

@@ -15,7 +15,7 @@ from graphgrad.compiler.cpu import print_step
 from graphgrad.compiler.lower import lower
 from graphgrad.compiler.program import program
 from graphgrad.compiler.rewrites import rewrite
-from graphgrad.compiler.schedule import with_sums
+from graphgrad.compiler.summed import with_sums
 from graphgrad.graph import DataError, Graph, GraphError, Leaf, Name, Node, Type
 from graphgrad.graph.errors import shown
 from graphgrad.interop.expressions import Translation

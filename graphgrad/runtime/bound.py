@@ -16,8 +16,10 @@ from graphgrad.compiler.descent import with_descents
 from graphgrad.compiler.lower import lower
 from graphgrad.compiler.program import program
 from graphgrad.compiler.rewrites import rewrite
-from graphgrad.compiler.schedule import on_lanes, with_sums
+from graphgrad.compiler.schedule import on_lanes
 from graphgrad.compiler.starts import with_starts
+from graphgrad.compiler.summed import with_sums
+from graphgrad.compiler.winners import with_winners
 from graphgrad.graph import (
     AdviceWarning,
     DataError,
@@ -114,7 +116,7 @@ class BoundStep:
         with graph.derivation():
             for parameter in trained:
                 updates.update(optimizer.update(parameter, gradients[parameter], state))
-        self._program = with_sums(rewrite(program([self.objective], updates), function.rewrites))
+        self._program = with_winners(with_sums(rewrite(program([self.objective], updates), function.rewrites)))
         self._leaves = (*self.inputs, *own, *state.initial)
         self._title = graph.title
         self._modules: dict[bool, tuple[Any, str]] = {}

@@ -30,9 +30,10 @@ from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from graphgrad.compiler.stated import Access, Sum, read
 from graphgrad.runtime.lanes import Lanes
-from graphgrad.runtime.stated import Access, Sum, read
 from graphgrad.runtime.vectors import AT_ONCE, WHOLE, Pointer, affine, fma, rolled
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -308,7 +309,6 @@ class _Writer:
             phi.add_incoming(next_, last)
         b.position_at_end(after)
         return carried
-
 
 
 # -- in Python -------------------------------------------------------------------------------------------------------

@@ -17,8 +17,10 @@ from graphgrad.compiler.cpu import print_step
 from graphgrad.compiler.lower import lower
 from graphgrad.compiler.program import Instruction, Program, program
 from graphgrad.compiler.rewrites import PHASES, rewrite
-from graphgrad.compiler.schedule import on_lanes, with_sums
+from graphgrad.compiler.schedule import on_lanes
 from graphgrad.compiler.starts import with_starts
+from graphgrad.compiler.summed import with_sums
+from graphgrad.compiler.winners import with_winners
 from graphgrad.graph import DataError, Graph, GraphError, Leaf, NamingError, Node, ancestors
 from graphgrad.graph.data import Array, bind
 from graphgrad.graph.domain import check, expected
@@ -115,7 +117,7 @@ class Function:
         self.leaves = tuple(node for node in graph.nodes if node in on_the_way and node.kind in ("input", "parameter"))
         self.program: Program = rewrite(program([*outputs, *gradients.values(), *named]), rewrites)
         if target != "numpy":
-            self.program = with_sums(self.program)
+            self.program = with_winners(with_sums(self.program))
         self._idents = [leaf.op.name for leaf in self.leaves]
         self._expected = expected(needed)
         unit = {leaf for leaf, asked in self._expected.items() if all(domain.unit for _, domain in asked)}

@@ -11,8 +11,8 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils
 
+from graphgrad.compiler.stated import Access, Affine
 from graphgrad.runtime.lanes import Lanes
-from graphgrad.runtime.stated import Access, Affine
 from graphgrad.runtime.vectorised import has_fma
 
 WHOLE = ir.IntType(64)

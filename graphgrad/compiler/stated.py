@@ -31,6 +31,11 @@ class Access:
         """How far it moves along its last axis with an axis, which moves no other index; 0 where it stays."""
         return self.indices[-1].terms.get(axis or "", 0) if self.indices else 0
 
+    @property
+    def axes(self) -> list[str]:
+        """The axes by which it is moved, in the order of its indices."""
+        return list(dict.fromkeys(axis for index in self.indices for axis in index.terms))
+
 
 def _affine(node: ast.expr) -> Affine:
     """An affine index, out of the few signs that one is written with."""
@@ -87,8 +92,7 @@ class Sum:
     @property
     def axes(self) -> list[str]:
         """The axes of the result, and those that are summed over."""
-        out = {axis for index in self.out.indices for axis in index.terms}
-        return [axis for axis in self.extents if axis in out]
+        return [axis for axis in self.extents if axis in self.out.axes]
 
     @property
     def over(self) -> list[str]:
@@ -96,8 +100,7 @@ class Sum:
 
     def along(self, access: Access) -> str | None:
         """The axis of the tile on which an operand depends."""
-        used = {axis for index in access.indices for axis in index.terms}
-        return next((axis for axis in self.tile if axis in used), None)
+        return next((axis for axis in self.tile if axis in access.axes), None)
 
 
 def read(
@@ -124,3 +127,11 @@ def read(
         if any(at_once in index.terms for index in access.indices[:-1]):
             raise ValueError(f"{at_once} moves more than the last index of {access.array}")
     return Sum(out, left, right, extents, tile, limits, adds, start, at_once)
+
+
+def read_test(text: str) -> tuple[Access, Affine]:
+    """A test that an element of an array is an affine index, as in `winner[i, p] == 2 * r + s`."""
+    match ast.parse(text, mode="eval").body:
+        case ast.Compare(left=left, ops=[ast.Eq()], comparators=[right]):
+            return _access(left), _affine(right)
+    raise ValueError(f"{text} is no test of an element")
