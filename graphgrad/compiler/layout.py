@@ -13,10 +13,8 @@ from dataclasses import dataclass, field
 
 from graphgrad.compiler.loops import Memory, Section
 from graphgrad.compiler.program import Instruction
+from graphgrad.compiler.units import LINE
 from graphgrad.graph import Node
-
-LINE = 16
-"""Where threads meet, and arrays that are computed with on lanes begin, are multiples of so many numbers."""
 
 MEETING = 2 * LINE
 """The numbers at the beginning of the memory of a team, by which its threads wait for each other."""

@@ -9,9 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-LANES = {"float32": 16, "float64": 8}
-"""How many samples are computed at once: the numbers of one cache line."""
-
 
 @dataclass(frozen=True, slots=True)
 class Comment:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from graphgrad.compiler.indices import Where, apart, in_order, names_of, running, shown, zeros
 from graphgrad.compiler.layout import Value, lay_out
 from graphgrad.compiler.loops import (
-    LANES,
     Argument,
     Combine,
     Comment,
@@ -29,6 +28,7 @@ from graphgrad.compiler.scalar import ATOM, SUM, grouped, literal
 from graphgrad.compiler.schedule import Item, Nest, schedule, substitute
 from graphgrad.compiler.starts import with_starts
 from graphgrad.compiler.sums import Sums
+from graphgrad.compiler.units import LANES
 from graphgrad.graph import Axis, Formula, Index, Node
 from graphgrad.ops import identity
 from graphgrad.ops.batch import SAMPLES

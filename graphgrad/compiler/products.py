@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
-from graphgrad.compiler.program import Instruction
+from graphgrad.compiler.program import Instruction, Program, formula_of
 from graphgrad.graph import Formula, Operation, Type
 from graphgrad.ops.batch import SAMPLES, BatchReduce
 from graphgrad.ops.linear import MatMul, Outer, Transpose
@@ -69,3 +70,15 @@ def as_product(instruction: Instruction) -> Factors | None:
 
 def _untransposed(matrix: Instruction) -> tuple[Instruction, bool]:
     return (matrix.inputs[0], True) if isinstance(matrix.op, Transpose) else (matrix, False)
+
+
+def on_lanes(program: Program) -> bool:
+    """Whether samples are computed a block at a time: where products that are made of all at once are not most of it."""
+    work = {True: 0, False: 0}
+    for instruction in program.order:
+        each = any(operand.type.per_sample for operand in instruction.inputs)
+        if each and not isinstance(instruction.op, Outer):
+            formula = formula_of(instruction)
+            count = math.prod(axis.extent or 1 for axis in (*formula.axes, *formula.over))
+            work[as_product(instruction) is not None] += count
+    return work[False] > work[True]

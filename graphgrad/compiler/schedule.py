@@ -7,7 +7,6 @@ instructions over the same indices share one nest of loops as long as each reads
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -20,7 +19,7 @@ from graphgrad.compiler.tiling import is_tiled, row_of
 from graphgrad.compiler.winners import stated
 from graphgrad.graph import Axis, Formula, Index
 from graphgrad.ops.batch import SAMPLES
-from graphgrad.ops.linear import Outer, Transpose
+from graphgrad.ops.linear import Transpose
 
 LONGEST_TEXT = 6
 """How many unnamed operations one line of source may hold."""
@@ -95,18 +94,6 @@ def substitute(read: Where, axes: tuple[Axis, ...], where: Where) -> Where:
     """The indices of a read when its axes take the values `where`."""
     places = dict(zip(axes, where, strict=True))
     return tuple(index.placed(places) for index in read)
-
-
-def on_lanes(program: Program) -> bool:
-    """Whether samples are computed a block at a time: where products that are made of all at once are not most of it."""
-    work = {True: 0, False: 0}
-    for instruction in program.order:
-        each = any(operand.type.per_sample for operand in instruction.inputs)
-        if each and not isinstance(instruction.op, Outer):
-            formula = formula_of(instruction)
-            count = math.prod(axis.extent or 1 for axis in (*formula.axes, *formula.over))
-            work[as_product(instruction) is not None] += count
-    return work[False] > work[True]
 
 
 def schedule(program: Program, kept: frozenset[Instruction], lanes: bool = False) -> Schedule:

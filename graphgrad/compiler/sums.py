@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from graphgrad.compiler.bands import cut as rows_of
 from graphgrad.compiler.indices import Where, element, minus, plus, running, shown
-from graphgrad.compiler.loops import LANES, Comment, Loop, Statement, Store, SumOfProducts, SumOfWinners, Tiled
+from graphgrad.compiler.loops import Comment, Loop, Statement, Store, SumOfProducts, SumOfWinners, Tiled
 from graphgrad.compiler.names import FIRST, LOOP_NAMES, ROW
 from graphgrad.compiler.pooled import read_winners
 from graphgrad.compiler.program import Instruction, formula_of, written
@@ -16,6 +16,7 @@ from graphgrad.compiler.scalar import SUM, grouped
 from graphgrad.compiler.schedule import Item, row_in, substitute
 from graphgrad.compiler.starts import Started
 from graphgrad.compiler.tiling import registers, tile_of
+from graphgrad.compiler.units import LANES
 from graphgrad.compiler.values import Values
 from graphgrad.graph import Axis, Formula, Index, at
 from graphgrad.ops.batch import SAMPLES

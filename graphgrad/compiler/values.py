@@ -10,12 +10,13 @@ from functools import cached_property
 from graphgrad.compiler.bodies import text_of
 from graphgrad.compiler.indices import Terms, Where, apart, element, running, shown
 from graphgrad.compiler.layout import Layout
-from graphgrad.compiler.loops import LANES, Flat, SumOfProducts, SumOfWinners
+from graphgrad.compiler.loops import Flat, SumOfProducts, SumOfWinners
 from graphgrad.compiler.names import FIRST, LOOP_NAMES, ROW, Names
 from graphgrad.compiler.program import Instruction, Program, described, written
 from graphgrad.compiler.rectified import BEHIND
 from graphgrad.compiler.scalar import ATOM, CHOICE, FUNCTIONS, PRODUCT, SUM, UNARY, Text, grouped, literal
 from graphgrad.compiler.schedule import Item, Nest, Schedule, substitute
+from graphgrad.compiler.units import LANES
 from graphgrad.graph import Axis, Formula, Index, Node
 from graphgrad.ops.batch import SAMPLES, BatchSize
 

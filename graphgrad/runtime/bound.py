@@ -11,13 +11,10 @@ import numpy as np
 from graphgrad.calculus.evaluation import states
 from graphgrad.calculus.gradient import sweep
 from graphgrad.compiler import cache
-from graphgrad.compiler.cpu import print_step
 from graphgrad.compiler.descent import with_descents
-from graphgrad.compiler.lower import lower
+from graphgrad.compiler.products import on_lanes
 from graphgrad.compiler.program import program
 from graphgrad.compiler.rewrites import rewrite
-from graphgrad.compiler.schedule import on_lanes
-from graphgrad.compiler.starts import with_starts
 from graphgrad.compiler.summed import with_sums
 from graphgrad.compiler.winners import with_winners
 from graphgrad.graph import (
@@ -37,7 +34,6 @@ from graphgrad.graph.data import Array, bind, depth_of_user
 from graphgrad.graph.domain import check, expected
 from graphgrad.ops import batch_sum
 from graphgrad.ops.advice import advice
-from graphgrad.runtime import blas
 from graphgrad.runtime.function import Function, explained
 from graphgrad.runtime.memory import kept_together, memory_for
 from graphgrad.runtime.team import team
@@ -157,7 +153,6 @@ class BoundStep:
         module, _ = self._module(batch)
         memory, threads = self._memory(module, batch)
         own = (self._parameters, memory) if self._parameters.size else (memory,)
-        blas.put_off()  # the loop is compiled by Numba itself
         if hasattr(module, "WORK"):
             done = team.run(module.run, (*arrays, batch, losses, *own), threads)
         else:
@@ -176,6 +171,8 @@ class BoundStep:
         """What was rewritten and why, and how much memory a step on several samples takes."""
         module, _ = self._module(2)
         lanes = module.LANES > 1
+        from graphgrad.compiler.starts import with_starts
+
         program, _ = with_starts(self._program if lanes else with_descents(self._program), lanes)
         return explained(self._title, program, module.MEMORY, self.dtype)
 
@@ -192,6 +189,9 @@ class BoundStep:
 
     def _generate(self, several: bool, lanes: bool) -> str:
         returns = self._program.values[self.objective]
+        from graphgrad.compiler.cpu import print_step  # a step that is in the cache does without
+        from graphgrad.compiler.lower import lower
+
         step = lower(
             self._program if lanes else with_descents(self._program),
             self._leaves,

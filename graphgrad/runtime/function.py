@@ -13,12 +13,9 @@ import numpy as np
 
 from graphgrad.calculus.gradient import per_sample_gradient
 from graphgrad.compiler import cache
-from graphgrad.compiler.cpu import print_step
-from graphgrad.compiler.lower import lower
+from graphgrad.compiler.products import on_lanes
 from graphgrad.compiler.program import Instruction, Program, program
 from graphgrad.compiler.rewrites import PHASES, rewrite
-from graphgrad.compiler.schedule import on_lanes
-from graphgrad.compiler.starts import with_starts
 from graphgrad.compiler.summed import with_sums
 from graphgrad.compiler.winners import with_winners
 from graphgrad.graph import DataError, Graph, GraphError, Leaf, NamingError, Node, ancestors
@@ -234,6 +231,9 @@ class Function:
     def _generate(self, lanes: bool = False) -> str:
         wanted = [*self.outputs, *self.gradients.values()]
         results = tuple(self.program.values[node] for node in wanted)
+        from graphgrad.compiler.cpu import print_step  # a step that is in the cache does without
+        from graphgrad.compiler.lower import lower
+
         step = lower(
             self.program,
             self.leaves,
@@ -271,6 +271,8 @@ class Function:
 
     def explain(self) -> str:
         """What was rewritten and why, and how much memory a step takes."""
+        from graphgrad.compiler.starts import with_starts
+
         program, _ = with_starts(self.program, lanes=False)
         return explained(self.graph.title, program, self._module[0].MEMORY, self.dtype)
 

@@ -18,7 +18,6 @@ from numba.core.runtime import rtsys
 from numba.extending import intrinsic
 
 from graphgrad.runtime import blas
-from graphgrad.runtime.translation import translate
 
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
@@ -36,6 +35,14 @@ def kernel(signature: str) -> Callable[[Callable[..., Any]], Any]:
         return small
 
     return decorate
+
+
+def loop(run: Callable[..., Any]) -> Any:
+    """Compile a loop over steps as Numba does, when it is called first."""
+    looped = njit(cache=True, nogil=True, error_model="numpy")(run)
+    if not config.DISABLE_JIT:
+        _load_alone(looped)
+    return looped
 
 
 def _load_alone(dispatcher: Any) -> None:
@@ -64,6 +71,8 @@ def _small(step: Callable[..., Any], signature: str) -> Callable[..., Any]:
     arguments, result = sigutils.normalize_signature(signature)
 
     def generate(context: Any, builder: Any, found: Any, values: Any) -> Any:
+        from graphgrad.runtime.translation import translate  # what is in the cache does without
+
         (definition,) = ast.parse(inspect.getsource(step)).body
         assert isinstance(definition, ast.FunctionDef)
         return translate(definition, step.__globals__, context, builder, found, values)

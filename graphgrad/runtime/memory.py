@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.compiler.layout import LINE as STEP
+from graphgrad.compiler.units import LINE as STEP
 from graphgrad.runtime import blas
 from graphgrad.runtime.team import num_threads, threads_for
 
