@@ -167,6 +167,8 @@ class _Lowering(Sums):
     def _nest(self, nest: Nest) -> list[Statement]:
         if nest.items[0].instruction in self.plan.products:
             return self._product(nest.items[0])
+        if nest.items[0].instruction in self.plan.winners:
+            return self._winners(nest.items[0])
         if nest.items[0].instruction in self.plan.tiled:
             return self._tiles(nest.items[0])
         self.here, self.done = nest, set()
@@ -301,7 +303,7 @@ class _Lowering(Sums):
                     instruction in self.full,
                     item.phase if item.over_samples else None,
                     self.own_sums.get(instruction, ""),
-                    instruction in self.plan.winners,
+                    item.over_samples and instruction in self.plan.winners,
                     self._span(instruction),
                 )
                 for instruction, item in items

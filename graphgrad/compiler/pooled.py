@@ -1,9 +1,9 @@
 """A sum over the winners of windows as it is stated, and how the copies that it works on lie in memory.
 
 The image of a sample is copied with its channels side by side, row after row, with zeros where a kernel reads beyond the
-image. Along a row, the channels of neighbouring places in a kernel then follow each other: they are one *run*, and the
-kernel's sums are as many runs as it has other places. For each window there is a number, and the place in the copy at
-which the kernel lies when it lies on the window's winner.
+image. Along a row, the channels of neighbouring places in a kernel then follow each other: they are one *run*, and a
+kernel is as many runs as it has other places. For each window there is a number, and the place in the copy at which the
+kernel lies when it lies on the window's winner.
 """
 
 from __future__ import annotations
@@ -14,66 +14,80 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from graphgrad.compiler.stated import Access, Affine, Sum, read, read_test
+from graphgrad.compiler.stated import Access, Affine, read, read_test
 
 SLACK = 16
 """Numbers behind a copy: the last vector may reach beyond its end."""
 
+SHARE = 0.85
+"""Which share of the time of all products it may take."""
+
+WAIT = 15
+"""What it costs, in products of vectors, that a processor cannot foresee which maps have their winner at a place."""
+
+LEAST = 64
+"""From how many products of vectors on a function of its own is worth while."""
+
 
 @dataclass(frozen=True)
 class Winners:
-    """`out += image * numbers`, where a window's winner is the place that is looked at."""
+    """A product of a kernel with the numbers of windows, or of an image with them, where a window's winner lies.
 
-    sum: Sum
+    `to_image` says that the image is the result, and not the kernel.
+    """
+
+    image: Access
+    kernel: Access
+    numbers: Access
     winner: Access
     position: Affine
+    extents: Mapping[str, int]
+    to_image: bool
 
     @property
     def maps(self) -> list[str]:
-        """The axes of the result that the windows have too."""
-        return [axis for axis in self.sum.axes if axis in self.sum.right.axes]
+        """The axes that kernel and windows have in common."""
+        return [axis for axis in self.kernel.axes if axis in self.numbers.axes]
 
     @property
     def own(self) -> list[str]:
-        """The axes of the result that only the image has: channels, and places in the kernel."""
-        return [axis for axis in self.sum.axes if axis not in self.sum.right.axes]
+        """The axes that kernel and image have in common: channels, and places in the kernel."""
+        return [axis for axis in self.kernel.axes if axis not in self.numbers.axes]
 
     @property
     def windows(self) -> list[str]:
-        return [axis for axis in self.sum.over if axis in self.sum.right.axes]
+        return [axis for axis in self.numbers.axes if axis not in self.kernel.axes]
 
     @property
     def inside(self) -> list[str]:
         """The axes inside of a window, the last one the fastest in the count of places."""
-        return [axis for axis in self.sum.over if axis not in self.sum.right.axes]
+        return [axis for axis in self.extents if axis in self.position.terms]
 
     @property
     def fits(self) -> bool:
         """Whether it is a sum of the one kind that there is a function for."""
-        stated, inside = self.sum, self.inside
-        position = {axis: factor for axis, factor in self.position.terms.items() if self.extent(axis) > 1}
-        in_order = {axis: self.extent(*inside[k + 1 :]) for k, axis in enumerate(inside) if self.extent(axis) > 1}
+        inside = self.inside
+        every = [*self.maps, *self.own, *self.windows, *inside]
         return (
-            stated.adds
-            and stated.start is None
-            and stated.right.indices == self.winner.indices
-            and stated.right.indices == tuple(Affine({axis: 1}, 0) for axis in (*self.maps, *self.windows))
+            self.numbers.indices == self.winner.indices
+            and self.numbers.indices == tuple(Affine({axis: 1}, 0) for axis in (*self.maps, *self.windows))
+            and self.kernel.indices == tuple(Affine({axis: 1}, 0) for axis in self.kernel.axes)
             and not self.position.constant
-            and position == in_order
-            and set(self.maps).isdisjoint(stated.left.axes)
+            and all(self.position.terms[axis] == self.extent(*inside[k + 1 :]) for k, axis in enumerate(inside))
+            and set(self.image.axes) == {*self.own, *self.windows, *inside}
+            and sorted(every) == sorted(self.extents)
             and bool(self.spatial)
-            and set(self.own) <= set(stated.left.axes)
         )
 
     def extent(self, *axes: str) -> int:
-        return math.prod(self.sum.extents[axis] for axis in axes)
+        return math.prod(self.extents[axis] for axis in axes)
 
     # -- the copy of the image -----------------------------------------------------------------------------------
 
     @cached_property
     def channels(self) -> list[int]:
         """The indices of the image that are an axis of the result, and nothing else has to do with that axis."""
-        indices = self.sum.left.indices
+        indices = self.image.indices
         return [
             k
             for k, index in enumerate(indices)
@@ -86,16 +100,16 @@ class Winners:
     @cached_property
     def spatial(self) -> list[int]:
         """The indices of the image along which windows lie."""
-        return [k for k in range(len(self.sum.left.indices)) if k not in self.channels]
+        return [k for k in range(len(self.image.indices)) if k not in self.channels]
 
     def first(self, k: int) -> int:
         """Where the copy begins along an index: before the image, where the kernel reaches out of it."""
-        index = self.sum.left.indices[k]
+        index = self.image.indices[k]
         return index.constant + sum(min(0, f * (self.extent(axis) - 1)) for axis, f in index.terms.items())
 
     def reach(self, k: int) -> int:
         """How many places the copy has along an index."""
-        index = self.sum.left.indices[k]
+        index = self.image.indices[k]
         return 1 + sum(abs(factor) * (self.extent(axis) - 1) for axis, factor in index.terms.items())
 
     @cached_property
@@ -109,20 +123,20 @@ class Winners:
 
     def moves(self, axis: str) -> int:
         """How far an axis moves in the copy."""
-        indices = self.sum.left.indices
+        indices = self.image.indices
         return sum(index.terms.get(axis, 0) * self.step[k] for k, index in enumerate(indices))
 
     @property
     def start(self) -> int:
         """The place in the copy where all axes are 0."""
-        return sum((self.sum.left.indices[k].constant - self.first(k)) * self.step[k] for k in self.spatial)
+        return sum((self.image.indices[k].constant - self.first(k)) * self.step[k] for k in self.spatial)
 
-    # -- the kernel's sums ---------------------------------------------------------------------------------------
+    # -- the kernel ----------------------------------------------------------------------------------------------
 
     @cached_property
     def along(self) -> str | None:
         """The axis of the kernel that goes along a row, one place after the other."""
-        last = self.sum.left.indices[self.spatial[-1]]
+        last = self.image.indices[self.spatial[-1]]
         found = [axis for axis in self.own if last.terms.get(axis) == 1 and self.moves(axis) == self.width]
         return found[0] if len(found) == 1 else None
 
@@ -133,13 +147,13 @@ class Winners:
 
     @property
     def run(self) -> int:
-        """How many of the kernel's sums lie beside each other as their places in the copy do."""
+        """How many numbers of the kernel lie beside each other as their places in the copy do."""
         return self.width * (self.extent(self.along) if self.along else 1)
 
     @cached_property
     def others(self) -> list[str]:
         """The axes of the kernel along which one run follows another."""
-        inside = {axis for k in self.channels for axis in self.sum.left.indices[k].terms}
+        inside = {axis for k in self.channels for axis in self.image.indices[k].terms}
         return [axis for axis in self.own if axis not in inside and axis != self.along]
 
     @property
@@ -150,39 +164,58 @@ class Winners:
 
     @property
     def padded(self) -> int:
-        """The room of a run of sums: vectors may reach beyond its end."""
+        """The room of a run: vectors may reach beyond its end."""
         return -(-self.run // SLACK) * SLACK
 
     @property
-    def products(self) -> int:
-        """How many products there are for one sample."""
-        return self.extent(*self.maps, *self.windows) * len(self.runs) * self.run
+    def pays(self) -> bool:
+        """Whether it is worth a function of its own: where it takes less time than all products do.
+
+        All products fill their vectors with samples; these fill them with a run, as far as it goes. Where the image is
+        the result, each place in a window takes the image's numbers out and puts them back for each block of maps.
+        """
+        maps, places, lanes = self.extent(*self.maps), self.extent(*self.inside), SLACK
+        vectors = len(self.runs) * -(-self.run // lanes)
+        every = places * maps * len(self.runs) * self.run / lanes
+        moved = places * -(-maps // lanes) * (2 * vectors + WAIT) if self.to_image else 0
+        return maps * vectors + moved <= SHARE * every and every * self.extent(*self.windows) >= LEAST
 
     # -- all of it -----------------------------------------------------------------------------------------------
 
     @property
-    def image(self) -> int:
-        """The numbers of a sample's image."""
+    def copy(self) -> int:
+        """The numbers of the copy of a sample's image."""
         return -(-math.prod(map(self.reach, self.spatial)) * self.width // SLACK) * SLACK + SLACK
+
+    @property
+    def maps_padded(self) -> int:
+        """The numbers of a window, which lie beside each other where the image is the result."""
+        return -(-self.extent(*self.maps) // SLACK) * SLACK
 
     @property
     def count(self) -> int:
         """The numbers of a sample's windows."""
-        return -(-self.extent(*self.maps, *self.windows) // SLACK) * SLACK + SLACK
+        maps = self.maps_padded if self.to_image else self.extent(*self.maps)
+        return -(-maps * self.extent(*self.windows) // SLACK) * SLACK + SLACK
 
     @property
-    def sums(self) -> int:
-        """The numbers of all sums."""
+    def weights(self) -> int:
+        """The numbers of the kernel, its runs each with room to spare."""
         return self.extent(*self.maps) * len(self.runs) * self.padded
 
     def room(self, lanes: int) -> int:
-        """The numbers that one sample of a block of so many takes: image, windows' numbers and places, a share of sums."""
-        return self.image + 2 * self.count + -(-self.sums // lanes)
+        """The numbers that each sample of so many takes: the copy, windows' numbers and places, a share of the kernel."""
+        return self.copy + 2 * self.count + -(-self.weights // lanes)
 
 
 def read_winners(text: str, extents: Mapping[str, int], where: str) -> Winners:
-    """The sum that a text states. Raises ValueError where it is none that is computed so."""
-    found = Winners(read(text, extents, {}, {}, None), *read_test(where))
-    if not found.fits:
+    """The sum that a text states: `kernel += image * numbers` or `image = kernel * numbers`.
+
+    Raises ValueError where it is none that is computed so.
+    """
+    stated = read(text, extents, {}, {}, None)
+    image, kernel = (stated.left, stated.out) if stated.adds else (stated.out, stated.left)
+    found = Winners(image, kernel, stated.right, *read_test(where), extents, not stated.adds)
+    if stated.start is not None or not found.fits:
         raise ValueError(f"{text} where {where}: no sum over the winners of windows")
     return found

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 
 from graphgrad.compiler.bands import Band, bands_of
 from graphgrad.compiler.indices import Where
-from graphgrad.compiler.pooled import Winners
 from graphgrad.compiler.products import Factors, as_product
 from graphgrad.compiler.program import Instruction, Program, formula_of
 from graphgrad.compiler.tiling import is_tiled, row_of
-from graphgrad.compiler.winners import stated
+from graphgrad.compiler.winners import Stated, stated
 from graphgrad.graph import Axis, Formula, Index
 from graphgrad.ops.batch import SAMPLES
 from graphgrad.ops.linear import Transpose
@@ -70,17 +69,15 @@ class Schedule:
     inline: frozenset[Instruction]
     products: Mapping[Instruction, Factors]
     tiled: frozenset[Instruction] = frozenset()
-    winners: Mapping[Instruction, Winners] = field(default_factory=dict)
+    winners: Mapping[Instruction, Stated] = field(default_factory=dict)
     bands: Mapping[Nest, Band] = field(default_factory=dict)
 
 
 def in_tiles(instruction: Instruction, lanes: bool, formula: Formula | None = None) -> bool:
-    """Whether an instruction is a sum of products that has a function of its own."""
+    """Whether an instruction is a sum of products that is computed in register tiles."""
     if not instruction.inputs:
         return False
     formula = formula or formula_of(instruction)
-    if stated(formula) is not None:
-        return True
     tiled = is_tiled(formula, [operand.type.per_sample for operand in instruction.inputs])
     return tiled and (lanes or row_in(instruction, formula) is not None)
 
@@ -127,14 +124,20 @@ class _Scheduler:
         self.tiled = {
             instruction for instruction, formula in self.formulas.items() if in_tiles(instruction, lanes, formula)
         }
+        self.winners = {
+            instruction: found
+            for instruction, formula in self.formulas.items()
+            if formula.chosen is not None and (found := stated(formula, instruction.inputs[1].type.shape)) is not None
+        }
+        self.alone = self.tiled | self.winners.keys()
         self.jumped = {
             operand
             for user in self.order
             for operand, read in zip(user.inputs, self.formulas[user].reads, strict=True)
             if not _walks(read, operand)
         }
-        found = ((instruction, as_product(instruction)) for instruction in self.order if not lanes)
-        self.products = {instruction: factors for instruction, factors in found if factors is not None}
+        factored = ((instruction, as_product(instruction)) for instruction in self.order if not lanes)
+        self.products = {instruction: factors for instruction, factors in factored if factors is not None}
         self.factors = {one for factors in self.products.values() for one in (factors.left, factors.right)}
         self.jumped |= self.factors
         self.inline: set[Instruction] = set()
@@ -162,8 +165,7 @@ class _Scheduler:
             for band in bands_of(nests, tiled, self.kept, self.resolved, self._readers)
             for nest in band.rows
         }
-        winners = {one: found for one in tiled if (found := stated(self.formulas[one])) is not None}
-        return Schedule(phases, self.items, frozenset(self.inline), self.products, tiled, winners, bands)
+        return Schedule(phases, self.items, frozenset(self.inline), self.products, tiled, self.winners, bands)
 
     def _readers(self, instruction: Instruction) -> list[Instruction]:
         """What has statements of its own and reads an instruction, directly or inside of a line."""
@@ -184,7 +186,7 @@ class _Scheduler:
         moved = self._moved_once(instruction)
         if instruction in self.kept or not formula.pointwise or (instruction in self.jumped and not moved):
             return False
-        if any(user in self.tiled for user in self.users.get(instruction, ())):
+        if any(user in self.alone for user in self.users.get(instruction, ())):
             return isinstance(instruction.op, Transpose)
         if formula.body is None:
             return weight <= LONGEST_TEXT
@@ -262,7 +264,7 @@ class _Scheduler:
         ]
         first = max((nests.index(item.nest) for item, _ in reads), default=0)
         own = tuple(Index(((axis, 1),)) for axis in formula.axes)
-        alone = self.products.keys() | self.tiled
+        alone = self.products.keys() | self.alone
         for nest in nests[first:] if instruction not in alone else ():
             if nest.items[0].instruction in alone:
                 continue

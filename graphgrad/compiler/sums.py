@@ -18,7 +18,7 @@ from graphgrad.compiler.starts import Started
 from graphgrad.compiler.tiling import registers, tile_of
 from graphgrad.compiler.units import LANES
 from graphgrad.compiler.values import Values
-from graphgrad.graph import Axis, Formula, Index, at
+from graphgrad.graph import Axis, Formula, Index
 from graphgrad.ops.batch import SAMPLES
 
 
@@ -26,9 +26,7 @@ class Sums(Values):
     """Writes the sums of products that are computed in register tiles."""
 
     def _tiles(self, item: Item) -> list[Statement]:
-        """A sum of products by a function of its own; where its indices are divided, one for each of their residues."""
-        if item.instruction in self.plan.winners:
-            return self._winners(item)
+        """A sum of products in register tiles; where its indices are divided, one for each of their residues."""
         self.here, self.done = item.nest, set()
         lines = [Comment(line) for line in (*self._summed(item.instruction), self._comment(item.instruction))]
         copied: list[Statement] = []
@@ -44,29 +42,28 @@ class Sums(Values):
     def _winners(self, item: Item) -> list[Statement]:
         """A sum over the winners of windows."""
         self.here, self.done = item.nest, set()
-        instruction, formula = item.instruction, item.formula
-        every = (*formula.axes, *(axis for axis in formula.over if axis is not SAMPLES))
-        loops = tuple(Axis(name, axis.extent) for name, axis in zip(LOOP_NAMES, every, strict=False))
-        places = dict(zip(every, at(*loops), strict=True))
-        arrays, elements = [], []
-        for operand, read in zip(instruction.inputs, formula.reads, strict=True):
-            array, where = self._whole(operand, tuple(index.placed(places) for index in read))
-            arrays.append(array)
-            elements.append(element(array.partition("[")[0], tuple(map(shown, where))))
-        image, numbers, winner = elements
-        assert formula.chosen is not None
+        instruction, stated = item.instruction, self.plan.winners[item.instruction]
+        own = (stated.kernel if stated.to_image else stated.image, stated.numbers, stated.numbers)
+        arrays, reads = zip(*map(self._whole, instruction.inputs, own), strict=True)
+        sides = {"kernel" if stated.to_image else "image": reads[0], "numbers": reads[1]}
         self.needed.add(instruction)
-        out, name = self.own_sum(instruction), self.array_names[instruction]
-        text = f"{out}[{', '.join(shown(places[axis]) for axis in formula.axes)}] += {image} * {numbers}"
-        test = f"{winner} == {shown(formula.chosen.placed(places))}"
-        extents = {axis.name: axis.extent or 1 for axis in loops}
+        out = self.own_sum(instruction) if item.over_samples else self.array_names[instruction]
+        first, numbers, winner = (array.partition("[")[0] for array in arrays)
+        kernel, image = (first, out) if stated.to_image else (out, first)
+        text, extents, where = replace(stated, **sides).text(kernel, image, numbers, winner)
         lanes = LANES[self.dtype] if self.lanes else 1
-        room = read_winners(text, extents, test).room(lanes)
+        room = read_winners(text, extents, where).room(lanes)
+        name = self.array_names[instruction]
         function, copies = self._own_name("sum", name), self._own_name(name, "room")
         self.scratch[copies] = (room,), item.nest
-        self.sums[function] = SumOfWinners(function, text, extents, test, registers(), lanes, room)
+        self.sums[function] = SumOfWinners(function, text, extents, where, registers(), lanes, room)
+        sample = () if item.over_samples else self._sample(instruction)
+        target = "".join([out, *(f"[{one}]" for one in sample)])
         self.here = None
-        return [Comment(self._comment(instruction)), Tiled(function, out, [*arrays, copies], self.lanes)]
+        return [
+            Comment(self._comment(instruction)),
+            Tiled(function, target, [*arrays, copies], self.lanes and item.over_samples),
+        ]
 
     def _sum(self, item: Item, formula: Formula, place: Where, part: str) -> tuple[list[Statement], Tiled]:
         """The call of a function that is stated at the head for it, and what is copied before."""

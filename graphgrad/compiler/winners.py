@@ -1,49 +1,48 @@
-"""Behind a max-pooling only winners count: sums of what goes back to them are taken over the windows, not over the map.
+"""Behind a max-pooling only winners count: products with what goes back to them are made for the windows, not the map.
 
-What comes back to a pooled map is 0 but at the winner of each window. Where such a map is multiplied and summed up, as
-in the gradient of the weights of the convolution before it, Σ_y x[y + k] ∂[y], each window has one term that is not 0:
+What comes back to a pooled map is 0 but at the winner of each window. Where it is multiplied with the image, for the
+gradient of the kernel of the convolution before, or with the kernel, for that of its image, each window has one term:
 
-    Σ_p x[s p + r + k] ∂[p]   where r is the place in the window p of its winner
+    ∂K[k] = Σ_p x[s p + r + k] ∂[p]        ∂x[s p + r + k] = Σ K[k] ∂[p]        r: the winner's place in the window p
 
-Of windows of 2 by 2 this is a quarter of the products, and the map of ∂ is not needed. Its plain sum, the gradient of a
-bias, is the sum of what comes to the windows. What is not the winner has no part in the sum, as what is not in the image
-has none: a product of its 0 with an infinite pixel is left out, too.
+Of windows of 2 by 2 this is a quarter of the products, and the map of what comes back need not be made. Its plain sum,
+the gradient of a bias, is the sum of what comes to the windows. What is not the winner has no part in a sum, as what is
+not in the image has none: a product of its 0 with an infinite number is left out, too.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from graphgrad.compiler.pooled import Winners
+from graphgrad.compiler.indices import Where, element, shown
+from graphgrad.compiler.names import LOOP_NAMES
+from graphgrad.compiler.pooled import read_winners
 from graphgrad.compiler.program import Builder, Firing, Instruction, Program, described, formula_of, written
 from graphgrad.compiler.rectified import sends_back
-from graphgrad.compiler.stated import Access, Affine, Sum
 from graphgrad.compiler.summed import Summed
-from graphgrad.graph import Axis, Formula, Index, at
+from graphgrad.graph import Axis, Formula, Index, Operation, at
 from graphgrad.ops.batch import SAMPLES
 from graphgrad.ops.contraction import Contraction
 
 RULE = "winners alone"
-LEAST = 1024
-"""How many products for one sample make a function of its own worth while."""
-
-WHY = "what goes back to a window is 0 but at its winner: the sum goes over the windows"
+NAME = "of_winners"
+WHY = "what goes back to a window is 0 but at its winner: only that is multiplied"
 
 
 def with_winners(program: Program) -> Program:
-    """The program in which sums over the samples of what goes back to the winners are sums over the windows."""
+    """The program in which products with what goes back to winners are made for the windows."""
     make = Builder().make
     new: dict[Instruction, Instruction] = {}
     firings, notes = [], {}
     for old in program.order:
         inputs = tuple(new[operand] for operand in old.inputs)
-        made = _by_windows(old) if isinstance(old.op, Summed) else None
+        made = _by_windows(old)
         if made is None:
             new[old] = old.over(inputs)
             continue
-        contraction, operands = made
-        new[old] = make(Summed(contraction), tuple(new[operand] for operand in operands))
+        op, operands = made
+        new[old] = make(op, tuple(new[operand] for operand in operands))
         node = program.names.get(old)
         firings.append(
             Firing(RULE, "specialise", described(old, program.names) if node is None else written(node), WHY)
@@ -55,60 +54,165 @@ def with_winners(program: Program) -> Program:
     return replace(found, notes={**found.notes, **notes})
 
 
-def _by_windows(summed: Instruction) -> tuple[Contraction, tuple[Instruction, ...]] | None:
-    """The sum over the windows for a sum with what goes back through a pooling, and its operands."""
-    back = next((one for one in summed.inputs if sends_back(one)), None)
-    formula = formula_of(summed)
-    others = [one for one in summed.inputs if one is not back]
-    if back is None or formula.within or formula.weights or len(summed.inputs) > 2 or len(others) == len(summed.inputs):
+def _by_windows(old: Instruction) -> tuple[Operation, tuple[Instruction, ...]] | None:
+    """The operation that goes over the windows instead, and its operands."""
+    back = next((one for one in old.inputs if sends_back(one)), None)
+    summed = isinstance(old.op, Summed)
+    if back is None or not (summed or isinstance(old.op, Contraction)) or not 1 <= len(old.inputs) <= 2:
         return None
-    slopes, winner = back.inputs
-    axes, inside, under = winner.op.loops(winner.inputs[0].type)
-    channels = len(axes) - len(inside)
-    window, offsets = (
-        tuple(Axis(f"{letter}{k}", axis.extent) for k, axis in enumerate(some))
-        for letter, some in (("w", axes[channels:]), ("p", inside))
-    )
-    places = [index.axis for index in formula.reads[summed.inputs.index(back)]]
-    pooled = places[channels:]
-    if not set(pooled) <= set(formula.over) or len(set(places)) < len(places) or None in places:
+    formula = formula_of(old)
+    others = [one for one in old.inputs if one is not back]
+    plain = formula.body is None and formula.chosen is None and not (formula.within or formula.weights)
+    if not plain or len(others) != len(old.inputs) - 1:
         return None
+    axes, inside, under = back.inputs[1].op.loops(back.inputs[1].inputs[0].type)
     if any(not index.stays_inside(extent) for index, extent in zip(under, back.type.shape, strict=True)):
         return None  # a window that reaches beyond the image may have its winner there
-    named = dict(zip((*axes[channels:], *inside), at(*window, *offsets), strict=True))
-    moved = {axis: index.placed(named) for axis, index in zip(pooled, under[channels:], strict=True) if axis}
-    left = tuple(axis for axis in formula.over if axis not in moved and axis is not SAMPLES)
-    read = at(*(axis for axis in places[:channels] if axis), *window)
+    read = formula.reads[old.inputs.index(back)]
     if not others:
-        return Contraction("sum", formula.axes, (*left, *window), (read,)), (slopes,)
-    (image,) = others
-    under_kernel = tuple(index.placed(moved) for index in formula.reads[summed.inputs.index(image)])
-    factors = (math.prod(axis.extent or 1 for axis in offsets[k + 1 :]) for k in range(len(offsets)))
-    position = Index(tuple(zip(offsets, factors, strict=True)))
-    reads = (under_kernel, read, read)
-    taken = Contraction("of_winners", formula.axes, (*left, *window, *offsets), reads, chosen=position)
-    return (taken, (image, slopes, winner)) if stated(taken.formula()) is not None else None
+        return _plain_sum(formula, read, back, len(axes) - len(inside)) if summed else None
+    (other,) = others
+    made = (_by_window if summed else _to_image)(formula, read, formula.reads[old.inputs.index(other)], back)
+    if made is None:
+        return None
+    op = Summed(made) if summed else made
+    statement = stated(op.formula(*(one.type for one in (other, *back.inputs))), back.inputs[0].type.shape)
+    return (op, (other, *back.inputs)) if statement is not None and statement.pays else None
 
 
-def stated(formula: Formula) -> Winners | None:
-    """A sum over the winners of windows as its function is told of it; None where there is no function for it."""
-    if formula.chosen is None or len(formula.reads) != 3 or formula.within or formula.weights or formula.starts:
+def _plain_sum(
+    formula: Formula, read: Where, back: Instruction, channels: int
+) -> tuple[Operation, tuple[Instruction, ...]] | None:
+    """The sum of what comes to the windows."""
+    places = [index.axis for index in read]
+    if None in places or len(set(places)) < len(places) or not set(places[channels:]) <= set(formula.over):
         return None
-    every = [*formula.reads[0], *formula.reads[1], *formula.reads[2], formula.chosen]
-    if any(index.divisor > 1 or index.table for index in every):
+    window = _fresh("w", back.inputs[0].type.shape[channels:])
+    left = tuple(axis for axis in formula.over if axis not in places[channels:] and axis is not SAMPLES)
+    at_window = at(*(axis for axis in places[:channels] if axis), *window)
+    return Summed(Contraction("sum", formula.axes, (*left, *window), (at_window,))), back.inputs[:1]
+
+
+def _by_window(formula: Formula, read: Where, other: Where, back: Instruction) -> Contraction | None:
+    """The sum over a map as one over windows and over the places in them."""
+    axes, inside, under = back.inputs[1].op.loops(back.inputs[1].inputs[0].type)
+    channels = len(axes) - len(inside)
+    places = [index.axis for index in read]
+    if None in places or len(set(places)) < len(places) or not set(places[channels:]) <= set(formula.over):
         return None
-    over = [axis for axis in formula.over if axis is not SAMPLES]
-    extents = {axis.name: axis.extent or 1 for axis in (*formula.axes, *over)}
-    out, image, numbers, winners = (
-        Access(name, tuple(map(_affine, read)))
-        for name, read in zip("oxdw", (at(*formula.axes), *formula.reads), strict=True)
+    window, offsets = (
+        _fresh(name, tuple(a.extent or 1 for a in some)) for name, some in (("w", axes[channels:]), ("p", inside))
     )
-    found = Winners(Sum(out, image, numbers, extents, {}, {}, True), winners, _affine(formula.chosen))
-    return found if found.fits and found.products >= LEAST else None
+    named = dict(zip((*axes[channels:], *inside), at(*window, *offsets), strict=True))
+    moved = {axis: index.placed(named) for axis, index in zip(places[channels:], under[channels:], strict=True) if axis}
+    left = tuple(axis for axis in formula.over if axis not in moved and axis is not SAMPLES)
+    at_window = at(*(axis for axis in places[:channels] if axis), *window)
+    reads = (tuple(index.placed(moved) for index in other), at_window, at_window)
+    return Contraction(NAME, formula.axes, (*left, *window, *offsets), reads, chosen=_position(offsets))
 
 
-def _affine(index: Index) -> Affine:
-    return Affine({axis.name: factor for axis, factor in index.terms}, index.offset)
+def _to_image(formula: Formula, read: Where, other: Where, back: Instruction) -> Contraction | None:
+    """What goes back to the image, of the windows at which a kernel lies there with their winners."""
+    inner = formula_of(back)
+    offsets = _fresh("p", tuple(axis.extent or 1 for axis in inner.over))
+    places = {**dict(zip(inner.axes, read, strict=True)), **dict(zip(inner.over, at(*offsets), strict=True))}
+    at_window = tuple(index.placed(places) for index in inner.reads[0])
+    if SAMPLES in formula.over or inner.reads[0] != inner.reads[1]:
+        return None
+    over = (*formula.over, *offsets)
+    return Contraction(NAME, formula.axes, over, (other, at_window, at_window), chosen=_position(offsets))
 
 
-__all__ = ["RULE", "stated", "with_winners"]
+def _fresh(name: str, extents: tuple[int, ...]) -> tuple[Axis, ...]:
+    return tuple(Axis(f"{name}{k}", extent) for k, extent in enumerate(extents))
+
+
+def _position(offsets: tuple[Axis, ...]) -> Index:
+    """The places in a window, counted in order."""
+    factors = (math.prod(axis.extent or 1 for axis in offsets[k + 1 :]) for k in range(len(offsets)))
+    return Index(tuple(zip(offsets, factors, strict=True)))
+
+
+# -- as it is stated -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Stated:
+    """A sum over the winners of windows in the indices of kernel, image and windows; `to_image` where that is the result."""
+
+    kernel: Where
+    image: Where
+    numbers: Where
+    position: Index
+    to_image: bool
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """All axes: those of the kernel, of the windows, and inside of a window."""
+        every = (*self.kernel, *self.numbers, self.position)
+        return tuple(dict.fromkeys(axis for index in every for axis, _ in index.terms))
+
+    def text(self, kernel: str, image: str, numbers: str, winner: str) -> tuple[str, dict[str, int], str]:
+        """The line of the sum over these arrays, its extents, and the test for the winners."""
+        names = {
+            axis: Index(((Axis(name, axis.extent), 1),)) for axis, name in zip(self.axes, LOOP_NAMES, strict=False)
+        }
+
+        def of(array: str, where: Where) -> str:
+            return element(array, tuple(shown(index.placed(names)) for index in where))
+
+        of_kernel, of_image, of_window = of(kernel, self.kernel), of(image, self.image), of(numbers, self.numbers)
+        line = f"{of_image} = {of_kernel}" if self.to_image else f"{of_kernel} += {of_image}"
+        extents = {names[axis].terms[0][0].name: axis.extent or 1 for axis in self.axes}
+        return f"{line} * {of_window}", extents, f"{of(winner, self.numbers)} == {shown(self.position.placed(names))}"
+
+    @property
+    def pays(self) -> bool:
+        return read_winners(*self.text("K", "x", "d", "w")).pays
+
+
+def stated(formula: Formula, windows: tuple[int, ...]) -> Stated | None:
+    """A formula as its function is told of it, for windows of this shape; None where there is no function for it."""
+    plain = formula.body is None and not (formula.within or formula.weights or formula.starts)
+    if formula.chosen is None or len(formula.reads) != 3 or not plain or formula.reads[1] != formula.reads[2]:
+        return None
+    other, numbers, _ = formula.reads
+    if any(index.table for read in formula.reads for index in read) or len(formula.axes) > len(LOOP_NAMES):
+        return None
+    found: Stated | None
+    if SAMPLES in formula.over:
+        found = Stated(at(*formula.axes), other, numbers, formula.chosen, False)
+    else:
+        found = _solved(formula, other, numbers, windows)
+    if found is None or len(found.axes) > len(LOOP_NAMES):
+        return None
+    try:
+        read_winners(*found.text("K", "x", "d", "w"))
+    except ValueError:
+        return None
+    return found
+
+
+def _solved(formula: Formula, kernel: Where, numbers: Where, windows: tuple[int, ...]) -> Stated | None:
+    """Where in the image each product goes: the index of a window solved for that of the image.
+
+    w = (i + Σ c a + b) / s is i = s w - Σ c a - b.
+    """
+    image = {axis: at(axis)[0] for axis in formula.axes}
+    where: list[Index] = []
+    assert formula.chosen is not None
+    for index, window in zip(numbers, _fresh("w", windows), strict=True):
+        own = [(axis, factor) for axis, factor in index.terms if axis in image]
+        if not own:
+            where.append(index)
+            continue
+        ((axis, factor), *more) = own
+        if more or factor != 1 or image[axis] != at(axis)[0]:
+            return None
+        others = tuple((one, -times) for one, times in index.terms if one != axis)
+        image[axis] = Index(((window, index.divisor), *others), -index.offset)
+        where.append(at(window)[0])
+    return Stated(kernel, tuple(image.values()), tuple(where), formula.chosen, True)
+
+
+__all__ = ["RULE", "Stated", "stated", "with_winners"]

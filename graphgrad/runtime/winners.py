@@ -1,4 +1,4 @@
-"""Weights' gradients behind a max-pooling: of each window only its winner counts, so only winners are multiplied.
+"""Gradients behind a max-pooling: of each window only its winner counts, so only winners are multiplied.
 
 A generated step states such a sum at its head, as it is read on paper, and calls it on its arrays:
 
@@ -6,11 +6,16 @@ A generated step states such a sum at its head, as it is read on paper, and call
                         {"i": 8, "j": 3, "k": 5, "m": 5, "p": 12, "q": 12, "r": 2, "u": 2},
                         where="winner[i, p, q] == 2 * r + u", registers=24, lanes=16, room=...)
 
-The image is copied so that what a row of the kernel reads lies side by side (see `pooled`). The kernel's sums of one map
-then stay in registers, so many at once, while window after window adds its number times rows of the image: a quarter of
-the products where windows are 2 by 2. The copies and the sums lie in an array of `room` lanes, or numbers.
+for a kernel, or `"dx[j, 2 * p + r + k, 2 * q + u + m] = K[i, j, k, m] * dA[i, p, q]"` for an image, each of whose elements
+is the sum of all products that go there. The image is copied, or made, so that what a row of the kernel touches lies side
+by side (see `pooled`), and is then a few vectors:
 
-Source: row by row, as Gustavson, Two fast algorithms for sparse matrices, 1978, multiplies them.
+* The kernel's sums of one map stay in registers, so many at once, while window after window adds its number times them.
+* The image's numbers under a place in a window stay in registers, while the kernels of all maps that have their winner
+  there are added. Which ones these are is read off the bits of one comparison of 16 maps.
+
+The copies lie in an array of `room` lanes, or numbers. Source: row by row, as Gustavson, Two fast algorithms for sparse
+matrices, 1978, multiplies them.
 """
 
 from __future__ import annotations
@@ -28,7 +33,7 @@ from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from graphgrad.compiler.pooled import Winners, read_winners
+from graphgrad.compiler.pooled import SLACK, Winners, read_winners
 from graphgrad.runtime.contraction import sums_of_products
 from graphgrad.runtime.lanes import spread
 from graphgrad.runtime.vectors import AT_ONCE, WHOLE, Pointer, fma, rolled
@@ -43,18 +48,16 @@ BUSY = 8
 def of_winners(
     text: str, extents: Mapping[str, int], *, where: str, registers: int, room: int, lanes: int = 1
 ) -> Callable[..., Any]:
-    """The compiled function (out, image, numbers, winners, room) of a sum over the winners of windows.
+    """The compiled function (out, other, numbers, winners, room) of a sum over the winners of windows.
 
-    On lanes there comes after these which of them are alive. Raises ValueError where the text is no such sum, or takes
+    On lanes there comes after these which of them are alive, where a kernel's sum goes over the samples. Raises ValueError where the text is no such sum, or takes
     more room than there is.
     """
     found = read_winners(text, extents, where)
     if room < found.room(lanes):
         raise ValueError(f"{text} takes {found.room(lanes)} numbers, and there is room for {room}")
     if config.DISABLE_JIT:
-        return lambda out, image, numbers, winners, room, *alive: _evaluate(
-            found, out, image, numbers, winners, alive[0] if alive else None
-        )
+        return _in_python(found, lanes)
     count = itertools.count()
     nameless = re.sub(r"\w+(?=\[)", lambda name: f"array{next(count)}", text)
     key = nameless, where.partition("[")[2], repr(extents), registers, lanes
@@ -71,55 +74,62 @@ _known: dict[tuple[Any, ...], Callable[..., Any]] = {}
 
 
 def _compiled(found: Winners, registers: int, lanes: int) -> Callable[..., Any]:
+    writer = _ToImage if found.to_image else _ToKernel
+
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        _Writer(found, registers, lanes, context, builder, signature, arguments).write()
+        writer(found, registers, lanes, context, builder, signature, arguments).write()
         return context.get_dummy_value()
 
-    if lanes > 1:
+    if lanes > 1 and not found.to_image:
 
         def sum_of_winners(
-            typing_context: Any, out: Any, image: Any, numbers: Any, winners: Any, room: Any, alive: Any
+            typing_context: Any, out: Any, other: Any, numbers: Any, winners: Any, room: Any, alive: Any
         ) -> Any:
-            return types.none(out, image, numbers, winners, room, alive), generate
+            return types.none(out, other, numbers, winners, room, alive), generate
 
     else:
 
-        def sum_of_winners(typing_context: Any, out: Any, image: Any, numbers: Any, winners: Any, room: Any) -> Any:  # type: ignore[misc]
-            return types.none(out, image, numbers, winners, room), generate
+        def sum_of_winners(typing_context: Any, out: Any, other: Any, numbers: Any, winners: Any, room: Any) -> Any:  # type: ignore[misc]
+            return types.none(out, other, numbers, winners, room), generate
 
     result: Callable[..., Any] = intrinsic(sum_of_winners)
     return result
 
 
 class _Writer:
-    """Writes the loops of one sum: copies, products, and where they go in the end."""
+    """What both kinds have: the copies, and loops over them."""
 
     def __init__(
         self, found: Winners, registers: int, lanes: int, context: Any, builder: Any, signature: Any, arguments: Any
     ) -> None:
         self.of, self.registers, self.lanes, self.b = found, registers, lanes, builder
-        real = signature.args[0].dtype
+        real = signature.args[0].dtype if not found.to_image else signature.args[1].dtype
         self.real, self.number = context.get_value_type(real), ir.IntType(real.bitwidth)
         self.align, self.at_once = real.bitwidth // 8, 8 * AT_ONCE // real.bitwidth
         self.vector = ir.VectorType(self.real, lanes)
-        self.out, self.image, self.numbers, self.winners = (
+        out, other, self.numbers, self.winners = (
             Pointer(context, builder, type, array)
             for type, array in zip(signature.args[:4], arguments[:4], strict=True)
         )
-        made = context.make_array(signature.args[1])(context, builder, arguments[1])
+        self.image, self.kernel = (out, other) if found.to_image else (other, out)
+        which = 0 if found.to_image else 1
+        made = context.make_array(signature.args[which])(context, builder, arguments[which])
         self.extents = cgutils.unpack_tuple(builder, made.shape)
         room = context.make_array(signature.args[4])(context, builder, arguments[4])
         self.rows = builder.bitcast(room.data, self.real.as_pointer())
-        self.slopes = self.beyond(self.rows, lanes * found.image)
+        self.slopes = self.beyond(self.rows, lanes * found.copy)
         self.places = builder.bitcast(self.beyond(self.slopes, lanes * found.count), self.number.as_pointer())
-        sums = self.beyond(self.slopes, 2 * lanes * found.count)
-        self.sums = sums
-        self.alive = arguments[5] if lanes > 1 else None
+        self.weights = self.beyond(self.slopes, 2 * lanes * found.count)
+        self.alive = arguments[5] if len(arguments) > 5 else None
         # 0, which LLVM does not know: loops whose ends it knows are unrolled, which takes long and gains nothing
-        self.nothing = builder.lshr(builder.ptrtoint(self.out.data, WHOLE), self.whole(63))
+        self.nothing = builder.lshr(builder.ptrtoint(self.rows, WHOLE), self.whole(63))
 
     def whole(self, value: int) -> Any:
         return ir.Constant(WHOLE, value)
+
+    def narrow(self, value: Any) -> Any:
+        """A whole number as wide as the numbers are."""
+        return value if self.number == WHOLE else self.b.trunc(value, self.number)
 
     def beyond(self, place: Any, count: Any) -> Any:
         return self.b.gep(place, [self.whole(count) if isinstance(count, int) else count])
@@ -151,50 +161,51 @@ class _Writer:
             place = place if first else b.udiv(place, divisor)
         return found[::-1]
 
-    def write(self) -> None:
-        zero = ir.Constant(self.real, 0.0)
-        with self.each(self.of.sums) as k:
-            self.b.store(zero, self.beyond(self.sums, k))
-        self.copy_image(self.of.spatial[:-1], self.whole(0), ir.Constant(ir.IntType(1), 1), {})
-        self.copy_windows()
-        with self.each(self.lanes) as sample, self.if_alive(sample):
-            self.multiply(sample)
-        self.add(list(self.of.sum.axes), {})
+    def each_row(self, inside: Callable[[Any, Mapping[int, Any]], None], outside: Callable[[Any], None]) -> None:
+        """Go over the rows of the copy, from the first place on: those in the image, with where it is, and the others."""
+        self._rows(self.of.spatial[:-1], self.whole(0), ir.Constant(ir.IntType(1), 1), {}, inside, outside)
 
-    @contextmanager
-    def if_alive(self, sample: Any) -> Iterator[None]:
-        if self.alive is None:
-            yield
-            return
-        bits = self.b.bitcast(self.alive, ir.IntType(self.lanes))
-        bit = self.b.lshr(bits, self.b.trunc(sample, bits.type))
-        with self.b.if_then(self.b.trunc(bit, ir.IntType(1))):
-            yield
-
-    # -- copies --------------------------------------------------------------------------------------------------
-
-    def copy_image(self, outer: Sequence[int], at: Any, inside: Any, places: Mapping[int, Any]) -> None:
-        """Row by row, from the first place on: what is written beyond a row's end is written over by the next one."""
+    def _rows(
+        self,
+        outer: Sequence[int],
+        at: Any,
+        there: Any,
+        places: Mapping[int, Any],
+        inside: Callable[[Any, Mapping[int, Any]], None],
+        outside: Callable[[Any], None],
+    ) -> None:
         b, of = self.b, self.of
-        if outer:
-            k, *others = outer
-            with self.each(of.reach(k)) as along:
-                place = b.add(along, self.whole(of.first(k)))
-                there = b.and_(inside, b.icmp_unsigned("<", place, self.extents[k]))
-                self.copy_image(others, b.add(at, self.plus((along, of.step[k]))), there, {**places, k: place})
+        if not outer:
+            with b.if_else(there) as (then, otherwise):
+                with then:
+                    inside(at, places)
+                with otherwise:
+                    outside(at)
             return
-        k = of.spatial[-1]
-        with b.if_else(inside) as (in_image, outside):
-            with in_image:
-                before, first = max(0, -of.first(k)), max(0, of.first(k))
-                end = self.least(self.extents[k], self.whole(of.first(k) + of.reach(k)))
-                count = b.mul(b.sub(end, self.whole(first)), self.whole(of.width))
-                begin, rest = self.whole(before * of.width), self.whole((of.reach(k) - before) * of.width)
-                self.clear(at, begin)
-                self.copy_row(b.add(at, begin), first, count, places)
-                self.clear(b.add(b.add(at, begin), count), b.sub(rest, count))
-            with outside:
-                self.clear(at, self.whole(of.reach(k) * of.width))
+        k, *others = outer
+        with self.each(of.reach(k)) as along:
+            place = b.add(along, self.whole(of.first(k)))
+            also = b.and_(there, b.icmp_unsigned("<", place, self.extents[k]))
+            self._rows(others, b.add(at, self.plus((along, of.step[k]))), also, {**places, k: place}, inside, outside)
+
+    def in_row(self) -> tuple[int, int, Any]:
+        """How many places of a row of the copy lie before the image, which of the image is the first, how many numbers
+        follow."""
+        k = self.of.spatial[-1]
+        before, first = max(0, -self.of.first(k)), max(0, self.of.first(k))
+        end = self.least(self.extents[k], self.whole(self.of.first(k) + self.of.reach(k)))
+        return before, first, self.b.mul(self.b.sub(end, self.whole(first)), self.whole(self.of.width))
+
+    def element(self, number: Any, first: int, places: Mapping[int, Any]) -> Any:
+        """Where in the image a number of a row lies, that row at these places."""
+        b, of = self.b, self.of
+        last = of.spatial[-1]
+        x, *channels = self.digits(number, [of.reach(last), *(of.reach(k) for k in of.channels)])
+        found = {**places, last: b.add(x, self.whole(first)), **dict(zip(of.channels, channels, strict=True))}
+        offset: Any = self.whole(0)
+        for k, stride in enumerate(self.image.strides):
+            offset = b.add(offset, b.mul(stride, found[k]))
+        return offset
 
     def least(self, x: Any, y: Any) -> Any:
         return self.b.select(self.b.icmp_signed("<", x, y), x, y)
@@ -202,50 +213,9 @@ class _Writer:
     def clear(self, at: Any, count: Any) -> None:
         zero = ir.Constant(self.real, 0.0)
         with self.each(self.lanes) as sample:
-            row = self.beyond(self.rows, self.b.add(at, self.plus((sample, self.of.image))))
+            row = self.beyond(self.rows, self.b.add(at, self.plus((sample, self.of.copy))))
             with self.each(count) as k:
                 self.b.store(zero, self.beyond(row, k))
-
-    def copy_row(self, at: Any, first: int, count: Any, places: Mapping[int, Any]) -> None:
-        b, of = self.b, self.of
-        last, extents = of.spatial[-1], [of.reach(k) for k in of.channels]
-
-        def element(number: Any) -> Any:
-            x, *channels = self.digits(number, [of.reach(last), *extents])
-            found = {**places, last: b.add(x, self.whole(first)), **dict(zip(of.channels, channels, strict=True))}
-            offset: Any = self.whole(0)
-            for k, stride in enumerate(self.image.strides):
-                offset = b.add(offset, b.mul(stride, found[k]))
-            return self.load(self.image.data, offset)
-
-        self.turned(count, element, self.rows, at, of.image)
-
-    def copy_windows(self) -> None:
-        b, of = self.b, self.of
-        places = ir.VectorType(self.number, self.lanes)
-        extents = [of.extent(axis) for axis in of.windows]
-
-        def number(k: Any) -> Any:
-            return self.load(self.numbers.data, k)
-
-        def place(k: Any) -> Any:
-            _, *window = self.digits(k, [of.extent(*of.maps), *extents])
-            terms = [(digit, of.moves(axis)) for digit, axis in zip(window, of.windows, strict=True)]
-            start = (
-                b.trunc(b.add(self.whole(of.start), self.plus(*terms)), self.number)
-                if self.number != WHOLE
-                else (b.add(self.whole(of.start), self.plus(*terms)))
-            )
-            total = spread(b, start, places)
-            winner = b.fptoui(self.load(self.winners.data, k), places)
-            for digit, axis in zip(self.digits(winner, [of.extent(a) for a in of.inside]), of.inside, strict=True):
-                step = ir.Constant(places, [of.moves(axis)] * self.lanes)
-                total = b.add(total, b.mul(digit, step))
-            return total
-
-        total = self.whole(of.extent(*of.maps, *of.windows))
-        self.turned(total, number, self.slopes, self.whole(0), of.count)
-        self.turned(total, place, self.places, self.whole(0), of.count)
 
     def load(self, data: Any, offset: Any) -> Any:
         place = self.b.bitcast(self.b.gep(data, [offset]), self.vector.as_pointer())
@@ -273,124 +243,319 @@ class _Writer:
             rows = [self.b.shuffle_vector(x, y, half) for x, y in pairs for half in (low, high)]
         return rows
 
-    # -- products ------------------------------------------------------------------------------------------------
-
-    def vectors(self) -> list[tuple[int, int, Any]]:
-        """The kernel's sums as vectors: where each begins in the copy, where among the sums, and its type."""
-        found = []
-        for number, begin in enumerate(self.of.runs):
-            for k in range(0, self.of.run, self.at_once):
-                left = self.of.run - k
-                size = self.at_once if left >= self.at_once else 2 ** (left - 1).bit_length()
-                found.append((begin + k, number * self.of.padded + k, ir.VectorType(self.real, size)))
-        return found
-
-    def multiply(self, sample: Any) -> None:
-        """The products of a sample."""
-        b, of = self.b, self.of
-        rows = self.beyond(self.rows, self.plus((sample, of.image)))
-        vectors, windows = self.vectors(), of.extent(*of.windows)
-        for first in range(0, len(vectors), self.registers):
-            group = vectors[first : first + self.registers]
-            with self.each(of.extent(*of.maps)) as map_, self.each(windows, STRETCH) as start:
-                begin = b.add(self.plus((sample, of.count), (map_, windows)), start)
-                stop = self.least(b.sub(self.whole(windows), start), self.whole(STRETCH))
-                totals = self.sum_up(
-                    rows, self.beyond(self.slopes, begin), self.beyond(self.places, begin), stop, group
-                )
-                sums = self.beyond(self.sums, self.plus((map_, len(of.runs) * of.padded)))
-                for (_, at, kind), total in zip(group, totals, strict=True):
-                    target = b.bitcast(self.beyond(sums, at), kind.as_pointer())
-                    b.store(b.fadd(b.load(target, align=self.align), total), target, align=self.align)
-
-    def sum_up(self, rows: Any, slopes: Any, places: Any, stop: Any, group: list[tuple[int, int, Any]]) -> list[Any]:
-        """Σ number · row over some windows, for a group of vectors that stay in registers."""
-        b, windows = self.b, self.of.extent(*self.of.windows)
-        wanted = -(-BUSY // len(group))
-        turns = next(n for n in range(min(wanted, 4), 0, -1) if windows % n == 0)  # windows of sums of their own
-        before = b.block
-        head, body, after = (b.append_basic_block(f"winners.{part}") for part in ("head", "body", "end"))
-        b.branch(head)
-        b.position_at_end(head)
-        k = b.phi(WHOLE)
-        totals = [b.phi(kind) for _, _, kind in group * turns]
-        b.cbranch(b.icmp_signed("<", k, stop), body, after)
-        b.position_at_end(body)
-        found: list[Any] = []
-        for turn in range(turns):
-            window = b.add(k, self.whole(turn))
-            place = b.load(self.beyond(places, window), align=self.align)
-            row = self.beyond(rows, place if self.number == WHOLE else b.zext(place, WHOLE))
-            number = b.load(self.beyond(slopes, window), align=self.align)
-            for at, _, kind in group:
-                pixels = b.load(b.bitcast(self.beyond(row, at), kind.as_pointer()), align=self.align)
-                found.append(fma(b, spread(b, number, kind), pixels, totals[len(found)]))
-        following = b.add(k, self.whole(turns))
-        rolled(b.module, b.branch(head))
-        zeros = [ir.Constant(kind, [0.0] * kind.count) for _, _, kind in group] * turns
-        for phi, first, next_ in zip([k, *totals], [self.whole(0), *zeros], [following, *found], strict=True):
-            phi.add_incoming(first, before)
-            phi.add_incoming(next_, body)
-        b.position_at_end(after)
-        own = [totals[k :: len(group)] for k in range(len(group))]
-        return [functools.reduce(b.fadd, parts) for parts in own]
-
-    def add(self, axes: list[str], places: dict[str, Any]) -> None:
-        """What was summed up, to the result."""
-        b, of = self.b, self.of
+    def each_weight(self, axes: list[str], places: dict[str, Any], use: Callable[[Any, Any], None]) -> None:
+        """Go over the kernel: where each of its numbers lies in the array, and where in the copy of it."""
+        of = self.of
         if axes:
-            axis, *others = axes
-            with self.each(of.extent(axis)) as place:
-                self.add(others, {**places, axis: place})
+            with self.each(of.extent(axes[0])) as place:
+                self.each_weight(axes[1:], {**places, axes[0]: place}, use)
             return
         steps: dict[str, int] = {}
         count = of.padded
         for axis in reversed([*of.maps, *of.others]):
             steps[axis] = count
             count *= of.extent(axis)
-        inside = [axis for axis in of.own if axis not in of.others]
-        steps |= {axis: of.moves(axis) for axis in inside}
-        value = b.load(self.beyond(self.sums, self.plus(*((places[axis], step) for axis, step in steps.items()))))
-        target = self.out.element(of.sum.out, places)
-        b.store(b.fadd(b.load(target), value), target)
+        steps |= {axis: of.moves(axis) for axis in of.own if axis not in of.others}
+        copied = self.beyond(self.weights, self.plus(*((places[axis], step) for axis, step in steps.items())))
+        use(self.kernel.element(of.kernel, places), copied)
+
+    def vectors(self) -> list[tuple[int, int, Any]]:
+        """A kernel as vectors: where each begins in the copy of the image, where in that of the kernel, and its type.
+
+        Where it is the image that is written, none reaches beyond the end of its run."""
+        found = []
+        for number, begin in enumerate(self.of.runs):
+            k = 0
+            while k < self.of.run:
+                left = self.of.run - k
+                bits = left.bit_length() - 1 if self.of.to_image else (left - 1).bit_length()
+                size = min(self.at_once, 2**bits)
+                found.append((begin + k, number * self.of.padded + k, ir.VectorType(self.real, size)))
+                k += size
+        return found
+
+    def read(self, data: Any, at: int, kind: Any) -> Any:
+        """A vector that begins so many numbers further."""
+        return self.b.load(self.b.bitcast(self.beyond(data, at), kind.as_pointer()), align=self.align)
+
+    def store(self, value: Any, data: Any, at: Any) -> None:
+        self.b.store(value, self.b.bitcast(self.beyond(data, at), value.type.as_pointer()), align=self.align)
+
+    def repeated(
+        self, first: Sequence[Any], more: Callable[[list[Any]], Any], step: Callable[[list[Any]], list[Any]]
+    ) -> list[Any]:
+        """A loop through which values are carried, while `more` of them holds; the values after it."""
+        b, before = self.b, self.b.block
+        head, body, after = (b.append_basic_block(f"winners.{part}") for part in ("head", "body", "end"))
+        b.branch(head)
+        b.position_at_end(head)
+        carried = [b.phi(value.type) for value in first]
+        b.cbranch(more(carried), body, after)
+        b.position_at_end(body)
+        found = step(carried)
+        last = b.block
+        rolled(b.module, b.branch(head))
+        for phi, start, following in zip(carried, first, found, strict=True):
+            phi.add_incoming(start, before)
+            phi.add_incoming(following, last)
+        b.position_at_end(after)
+        return carried
+
+
+class _ToKernel(_Writer):
+    """kernel += image · numbers."""
+
+    def write(self) -> None:
+        zero = ir.Constant(self.real, 0.0)
+        with self.each(self.of.weights) as k:
+            self.b.store(zero, self.beyond(self.weights, k))
+        self.each_row(
+            self.copy_row, lambda at: self.clear(at, self.whole(self.of.reach(self.of.spatial[-1]) * self.of.width))
+        )
+        self.copy_windows()
+        with self.each(self.lanes) as sample, self.if_alive(sample):
+            self.multiply(sample)
+        self.each_weight(self.of.kernel.axes, {}, self.add)
+
+    def copy_row(self, at: Any, places: Mapping[int, Any]) -> None:
+        """A row of the copy; what is written beyond its end is written over by the next one."""
+        b, of = self.b, self.of
+        before, first, count = self.in_row()
+        begin, whole = self.whole(before * of.width), self.whole(of.reach(of.spatial[-1]) * of.width)
+        self.clear(at, begin)
+        self.turned(
+            count,
+            lambda k: self.load(self.image.data, self.element(k, first, places)),
+            self.rows,
+            b.add(at, begin),
+            of.copy,
+        )
+        self.clear(b.add(b.add(at, begin), count), b.sub(whole, b.add(begin, count)))
+
+    def copy_windows(self) -> None:
+        b, of = self.b, self.of
+        kind = ir.VectorType(self.number, self.lanes)
+        extents = [of.extent(axis) for axis in of.windows]
+
+        def place(k: Any) -> Any:
+            _, *window = self.digits(k, [of.extent(*of.maps), *extents])
+            start = self.plus(*((digit, of.moves(axis)) for digit, axis in zip(window, of.windows, strict=True)))
+            total = spread(b, self.narrow(b.add(start, self.whole(of.start))), kind)
+            winner = b.fptoui(self.load(self.winners.data, k), kind)
+            for digit, axis in zip(self.digits(winner, [of.extent(a) for a in of.inside]), of.inside, strict=True):
+                total = b.add(total, b.mul(digit, ir.Constant(kind, [of.moves(axis)] * self.lanes)))
+            return total
+
+        count, start = self.whole(of.extent(*of.maps, *of.windows)), self.whole(0)
+        self.turned(count, lambda k: self.load(self.numbers.data, k), self.slopes, start, of.count)
+        self.turned(count, place, self.places, start, of.count)
+
+    @contextmanager
+    def if_alive(self, sample: Any) -> Iterator[None]:
+        if self.alive is None:
+            yield
+            return
+        bits = self.b.bitcast(self.alive, ir.IntType(self.lanes))
+        bit = self.b.lshr(bits, self.b.trunc(sample, bits.type))
+        with self.b.if_then(self.b.trunc(bit, ir.IntType(1))):
+            yield
+
+    def multiply(self, sample: Any) -> None:
+        """The products of a sample."""
+        b, of = self.b, self.of
+        rows = self.beyond(self.rows, self.plus((sample, of.copy)))
+        vectors, windows = self.vectors(), of.extent(*of.windows)
+        for first in range(0, len(vectors), self.registers):
+            group = vectors[first : first + self.registers]
+            with self.each(of.extent(*of.maps)) as map_, self.each(windows, STRETCH) as start:
+                begin = b.add(self.plus((sample, of.count), (map_, windows)), start)
+                count = self.least(b.sub(self.whole(windows), start), self.whole(STRETCH))
+                totals = self.sum_up(
+                    rows, self.beyond(self.slopes, begin), self.beyond(self.places, begin), count, group
+                )
+                sums = self.beyond(self.weights, self.plus((map_, len(of.runs) * of.padded)))
+                for (_, at, kind), total in zip(group, totals, strict=True):
+                    self.store(b.fadd(self.read(sums, at, kind), total), sums, at)
+
+    def sum_up(self, rows: Any, slopes: Any, places: Any, count: Any, group: list[tuple[int, int, Any]]) -> list[Any]:
+        """Σ number · row over some windows, for a group of vectors that stay in registers."""
+        b, windows = self.b, self.of.extent(*self.of.windows)
+        wanted = min(-(-BUSY // len(group)), 4)
+        turns = next(n for n in range(wanted, 0, -1) if windows % n == 0)  # windows that have sums of their own
+
+        def step(carried: list[Any]) -> list[Any]:
+            k, *totals = carried
+            found: list[Any] = []
+            for turn in range(turns):
+                window = b.add(k, self.whole(turn))
+                place = b.load(self.beyond(places, window), align=self.align)
+                row = self.beyond(rows, place if self.number == WHOLE else b.zext(place, WHOLE))
+                number = b.load(self.beyond(slopes, window), align=self.align)
+                for at, _, kind in group:
+                    found.append(fma(b, spread(b, number, kind), self.read(row, at, kind), totals[len(found)]))
+            return [b.add(k, self.whole(turns)), *found]
+
+        zeros = [ir.Constant(kind, [0.0] * kind.count) for _, _, kind in group]
+        _, *totals = self.repeated(
+            [self.whole(0), *zeros * turns], lambda carried: b.icmp_signed("<", carried[0], count), step
+        )
+        return [functools.reduce(b.fadd, totals[k :: len(group)]) for k in range(len(group))]
+
+    def add(self, weight: Any, total: Any) -> None:
+        self.b.store(self.b.fadd(self.b.load(weight), self.b.load(total)), weight)
+
+
+class _ToImage(_Writer):
+    """image = kernel · numbers."""
+
+    def write(self) -> None:
+        b, of = self.b, self.of
+        with self.each(self.lanes * of.copy) as k:
+            b.store(ir.Constant(self.real, 0.0), self.beyond(self.rows, k))
+        self.each_weight(of.kernel.axes, {}, lambda weight, copied: b.store(b.load(weight), copied))
+        self.copy_windows()
+        with self.each(self.lanes) as sample, self.each(of.maps_padded, SLACK) as map_:
+            self.multiply(sample, map_, list(of.windows), self.whole(0), self.whole(of.start))
+        self.clear_image()
+        self.each_row(self.write_row, lambda at: None)
+
+    def copy_windows(self) -> None:
+        """What came to each window, and its winner as a whole number, all maps of a window side by side."""
+        b, of = self.b, self.of
+        kind = ir.VectorType(self.number, self.lanes)
+        maps, windows = of.extent(*of.maps), of.extent(*of.windows)
+
+        def place(k: Any) -> Any:
+            window, map_ = self.digits(k, [windows, of.maps_padded])
+            return b.add(b.mul(self.least(map_, self.whole(maps - 1)), self.whole(windows)), window)
+
+        count, start = self.whole(of.maps_padded * windows), self.whole(0)
+        self.turned(count, lambda k: self.load(self.numbers.data, place(k)), self.slopes, start, of.count)
+        self.turned(
+            count, lambda k: b.fptoui(self.load(self.winners.data, place(k)), kind), self.places, start, of.count
+        )
+
+    def multiply(self, sample: Any, map_: Any, axes: list[str], window: Any, at: Any) -> None:
+        """The products of some maps of a sample, over the windows along these axes."""
+        b, of = self.b, self.of
+        if axes:
+            axis, *others = axes
+            with self.each(of.extent(axis)) as k:
+                further = b.add(at, self.plus((k, of.moves(axis))))
+                self.multiply(sample, map_, others, b.add(self.plus((window, of.extent(axis))), k), further)
+            return
+        kind = ir.VectorType(self.number, SLACK)
+        begin = b.add(self.plus((sample, of.count), (window, of.maps_padded)), map_)
+        winners = self.read(self.beyond(self.places, begin), 0, kind)
+        left = b.sub(self.whole(of.extent(*of.maps)), map_)
+        numbers = ir.Constant(kind, list(range(SLACK)))
+        there = b.icmp_signed("<", numbers, spread(b, self.narrow(left), kind))
+        slopes = self.beyond(self.slopes, begin)
+        kernels = self.beyond(self.weights, self.plus((map_, len(of.runs) * of.padded)))
+        rows = self.beyond(self.rows, b.add(at, self.plus((sample, of.copy))))
+        with self.each(of.extent(*of.inside)) as place:
+            own = spread(b, self.narrow(place), kind)
+            bits = b.bitcast(b.and_(b.icmp_signed("==", winners, own), there), ir.IntType(SLACK))
+            with b.if_then(b.icmp_signed("!=", bits, ir.Constant(bits.type, 0))):
+                digits = self.digits(place, [of.extent(axis) for axis in of.inside])
+                moved = self.plus(*((digit, of.moves(axis)) for digit, axis in zip(digits, of.inside, strict=True)))
+                self.add_kernels(self.beyond(rows, moved), kernels, slopes, bits)
+
+    def add_kernels(self, row: Any, kernels: Any, slopes: Any, bits: Any) -> None:
+        """To the numbers at a place, those of the kernels of the maps whose bits are set."""
+        b, of, vectors = self.b, self.of, self.vectors()
+        none = ir.Constant(bits.type, 0)
+        name = f"llvm.cttz.i{SLACK}"
+        kind = ir.FunctionType(bits.type, [bits.type, ir.IntType(1)])
+        zeros_before = cgutils.get_or_insert_function(b.module, kind, name)
+        for first in range(0, len(vectors), self.registers):
+            group = vectors[first : first + self.registers]
+
+            def step(carried: list[Any], group: list[tuple[int, int, Any]] = group) -> list[Any]:
+                left, *totals = carried
+                map_ = b.zext(b.call(zeros_before, (left, ir.Constant(ir.IntType(1), 1))), WHOLE)
+                number = b.load(self.beyond(slopes, map_), align=self.align)
+                weights = self.beyond(kernels, self.plus((map_, len(of.runs) * of.padded)))
+                found = [
+                    fma(b, spread(b, number, kind), self.read(weights, at, kind), total)
+                    for (_, at, kind), total in zip(group, totals, strict=True)
+                ]
+                return [b.and_(left, b.sub(left, ir.Constant(left.type, 1))), *found]
+
+            _, *totals = self.repeated(
+                [bits, *(self.read(row, at, kind) for at, _, kind in group)],
+                lambda carried: b.icmp_signed("!=", carried[0], none),
+                step,
+            )
+            for (at, _, _), total in zip(group, totals, strict=True):
+                self.store(total, row, at)
+
+    def clear_image(self) -> None:
+        """0 where nothing goes, if the image is larger than what windows and kernel reach."""
+        b, of = self.b, self.of
+        count: Any = self.whole(1)
+        beyond: Any = ir.Constant(ir.IntType(1), any(of.first(k) > 0 for k in of.spatial))
+        for k, extent in enumerate(self.extents):
+            count = b.mul(count, extent)
+            if k in of.spatial:
+                beyond = b.or_(beyond, b.icmp_signed(">", extent, self.whole(of.first(k) + of.reach(k))))
+        with b.if_then(beyond), self.each(count) as k:
+            self.store(ir.Constant(self.vector, [0.0] * self.lanes), self.image.data, k)
+
+    def write_row(self, at: Any, places: Mapping[int, Any]) -> None:
+        """A row of the image, of the samples' copies."""
+        b, of = self.b, self.of
+        before, first, count = self.in_row()
+        row = self.beyond(self.rows, b.add(at, self.whole(before * of.width)))
+        with self.each(count, self.lanes) as k:
+            parts = [
+                self.read(self.beyond(row, b.add(k, self.whole(s * of.copy))), 0, self.vector)
+                for s in range(self.lanes)
+            ]
+            for further, value in enumerate(self.transposed(parts)):
+                number = b.add(k, self.whole(further))
+                with b.if_then(b.icmp_signed("<", number, count)):
+                    place = b.gep(self.image.data, [self.element(number, first, places)])
+                    b.store(value, b.bitcast(place, self.vector.as_pointer()), align=self.align)
 
 
 # -- in Python -------------------------------------------------------------------------------------------------------
 
 
-def _evaluate(found: Winners, out: Any, image: Any, numbers: Any, winners: Any, alive: Any) -> None:
-    """The same sum of NumPy arrays whose last axis is that of the lanes, if there are any."""
-    if alive is None:
-        image, numbers, winners = image[..., None], numbers[..., None], winners[..., None]
-    stated = found.sum
-    windows = [stated.extents[axis] for axis in found.windows]
-    channels = [stated.extents[axis] for k in found.channels for axis in stated.left.indices[k].terms]
-    inside = [axis for axis in found.own if not any(axis in stated.left.indices[k].terms for k in found.channels)]
-    maps = [stated.extents[axis] for axis in found.maps]
-    grid = dict(zip(found.windows, np.indices(windows, sparse=True), strict=True))
-    for taps in np.ndindex(*(stated.extents[axis] for axis in inside)):
-        for offsets in np.ndindex(*(stated.extents[axis] for axis in found.inside)):
-            places = {**grid, **dict(zip(inside, taps, strict=True)), **dict(zip(found.inside, offsets, strict=True))}
-            at = [np.broadcast_to(stated.left.indices[k].at(places), windows) for k in found.spatial]
-            there = np.logical_and.reduce(
-                [(index >= 0) & (index < image.shape[k]) for k, index in zip(found.spatial, at, strict=True)]
-            )
-            where: list[Any] = [slice(None)] * (image.ndim - 1)
-            for k, index in zip(found.spatial, at, strict=True):
-                where[k] = np.where(there, index, 0)
-            pixels = np.moveaxis(image, found.channels, range(len(channels)))[
-                (*[slice(None)] * len(channels), *(where[k] for k in found.spatial))
-            ]
-            chosen = there[..., None] & (winners == found.position.at(places)) & (True if alive is None else alive)
-            for own in np.ndindex(*maps):
-                products = np.where(chosen[own], pixels * numbers[own], 0)
-                total = products.reshape(*channels, -1).sum(-1)
-                for channel in np.ndindex(*channels):
-                    of_channel = dict(
-                        zip((a for k in found.channels for a in stated.left.indices[k].terms), channel, strict=True)
-                    )
-                    whole = {**places, **dict(zip(found.maps, own, strict=True)), **of_channel}
-                    out[tuple(int(index.at(whole)) for index in stated.out.indices)] += total[channel]
+def _in_python(found: Winners, lanes: int) -> Callable[..., Any]:
+    """The same function of NumPy arrays, whose last axis is that of the lanes, if there are any."""
+
+    def to_kernel(out: Any, image: Any, numbers: Any, winners: Any, room: Any, alive: Any = True) -> None:
+        if lanes == 1:
+            image, numbers, winners = image[..., None], numbers[..., None], winners[..., None]
+        for kernel_at, image_at, there, chosen, own in _products(found, image.shape, winners):
+            products = np.where(there & chosen & alive, image[image_at] * numbers[own], 0)
+            out[kernel_at] += products.sum()
+
+    def to_image(out: Any, kernel: Any, numbers: Any, winners: Any, room: Any) -> None:
+        if lanes == 1:
+            out, numbers, winners = out[..., None], numbers[..., None], winners[..., None]
+        out[...] = 0
+        for kernel_at, image_at, there, chosen, own in _products(found, out.shape, winners):
+            np.add.at(out, image_at, np.where(there & chosen, kernel[kernel_at] * numbers[own], 0))
+
+    return to_image if found.to_image else to_kernel
+
+
+def _products(found: Winners, shape: tuple[int, ...], winners: Any) -> Iterator[tuple[Any, ...]]:
+    """For each number of the kernel and place in a window, over all windows: where the kernel's number is, where those of
+    the image, which of these there are, for which windows this is the winner, and which maps' windows they are."""
+    windows = np.indices([found.extents[axis] for axis in found.windows])
+    for places in np.ndindex(*(found.extents[axis] for axis in (*found.kernel.axes, *found.inside))):
+        at = dict(zip((*found.kernel.axes, *found.inside), places, strict=True))
+        everywhere = {**at, **dict(zip(found.windows, windows, strict=True))}
+        where = [np.broadcast_to(index.at(everywhere), windows.shape[1:]) for index in found.image.indices]
+        inside = [(index >= 0) & (index < extent) for index, extent in zip(where, shape, strict=False)]
+        there = np.logical_and.reduce(inside)
+        own = tuple(at[axis] for axis in found.maps)
+        image_at = tuple(np.where(there, index, 0) for index in where)
+        kernel_at = tuple(int(index.at(at)) for index in found.kernel.indices)
+        yield kernel_at, image_at, there[..., None], winners[own] == found.position.at(at), own
 
 
 __all__ = ["of_winners"]
