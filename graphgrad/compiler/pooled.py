@@ -74,7 +74,8 @@ class Winners:
             and self.kernel.indices == tuple(Affine({axis: 1}, 0) for axis in self.kernel.axes)
             and not self.position.constant
             and all(self.position.terms[axis] == self.extent(*inside[k + 1 :]) for k, axis in enumerate(inside))
-            and set(self.image.axes) == {*self.own, *self.windows, *inside}
+            and {axis for axis in every if self.extent(axis) > 1 and axis not in self.maps} <= set(self.image.axes)
+            and set(self.image.axes) <= {*self.own, *self.windows, *inside}
             and sorted(every) == sorted(self.extents)
             and bool(self.spatial)
         )

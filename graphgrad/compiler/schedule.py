@@ -127,7 +127,7 @@ class _Scheduler:
         self.winners = {
             instruction: found
             for instruction, formula in self.formulas.items()
-            if formula.chosen is not None and (found := stated(formula, instruction.inputs[1].type.shape)) is not None
+            if len(formula.reads) == 3 and (found := stated(formula, instruction.inputs[1].type.shape)) is not None
         }
         self.alone = self.tiled | self.winners.keys()
         self.jumped = {

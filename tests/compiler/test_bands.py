@@ -85,7 +85,7 @@ def test_any_shape_gives_the_numbers_of_the_reference(height, width, size, paddi
 
 
 def test_the_rows_of_one_sample_are_computed_several_columns_at_once():
-    g = network(lambda a: gg.max_pool(gg.relu(a), 2), 3, 20, 20, maps=8)
+    g = network(lambda a: gg.avg_pool(gg.relu(a), 2), 3, 20, 20, maps=8)
     agrees_with_the_reference(g, samples=1)
     source = gg.compile(g, "J", wrt=["K", "b"], keep=False).source
     assert '"A[i, j, k] = b[i, 0, 0] + x[m, j + p, k + q] * K[i, m, p, q]"' in source

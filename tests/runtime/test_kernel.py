@@ -17,8 +17,9 @@ needs_a_compiler = pytest.mark.skipif(bool(config.DISABLE_JIT or config.BOUNDSCH
 def by_numba(source):
     """The step of a generated file as Numba compiles it."""
     module = types.ModuleType("by_numba")
-    text = source.replace("from graphgrad.runtime.kernel import kernel", "").replace("cache=True, ", "")
-    vars(module)["kernel"] = lambda signature: njit(signature, **OPTIONS)
+    text = source.replace("from graphgrad.runtime.kernel import kernel, loop", "")
+    text = text.replace("from graphgrad.runtime.kernel import kernel", "")
+    vars(module)["kernel"], vars(module)["loop"] = lambda signature: njit(signature, **OPTIONS), njit
     exec(compile(text, "by_numba", "exec"), vars(module))
     return module
 
