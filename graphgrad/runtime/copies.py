@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 from llvmlite import ir
@@ -41,6 +42,8 @@ class Writer:
         self.slopes = self.beyond(self.rows, lanes * found.copy)
         self.places = builder.bitcast(self.beyond(self.slopes, lanes * found.count), self.number.as_pointer())
         self.weights = self.beyond(self.slopes, 2 * lanes * found.count)
+        square = cgutils.alloca_once(builder, ir.ArrayType(self.vector, lanes))
+        self.block = builder.bitcast(square, self.real.as_pointer())
         self.alive = arguments[5] if len(arguments) > 5 else None
         # 0, which LLVM does not know: loops whose ends it knows are unrolled, which takes long and gains nothing
         self.nothing = builder.lshr(builder.ptrtoint(self.rows, WHOLE), self.whole(63))
@@ -148,25 +151,36 @@ class Writer:
 
     def turned(self, count: Any, element: Callable[[Any], Any], target: Any, at: Any, apart: int) -> None:
         """So many elements, each for all samples, as so many numbers beside each other for each of the samples."""
-        b = self.b
-        last = b.sub(count, self.whole(1))
+        b, lanes = self.b, self.whole(self.lanes)
         with self.each(count, self.lanes) as first:
-            rows = [element(self.least(b.add(first, self.whole(k)), last)) for k in range(self.lanes)]
-            for sample, row in enumerate(self.transposed(rows)):
-                place = b.add(b.add(at, first), self.whole(sample * apart))
-                b.store(row, b.bitcast(self.beyond(target, place), row.type.as_pointer()), align=self.align)
+            place = self.beyond(target, b.add(at, first))
+            with self.each(self.least(b.sub(count, first), lanes)) as k:
+                row = b.bitcast(element(b.add(first, k)), self.vector)
+                self.store(row, *((place, 0) if self.lanes == 1 else (self.block, b.mul(k, lanes))))
+            if self.lanes > 1:
+                b.call(self.turn, [self.block, lanes, b.bitcast(place, self.block.type), self.whole(apart)])
 
-    def transposed(self, rows: list[Any]) -> list[Any]:
-        """The columns, by perfect shuffles: each takes the first bit of a row's number to the end of a column's."""
-        count = len(rows)
-        kind = ir.VectorType(ir.IntType(32), count)
-        low, high = (
-            ir.Constant(kind, [first + k // 2 + count * (k % 2) for k in range(count)]) for first in (0, count // 2)
-        )
-        for _ in range(count.bit_length() - 1):
-            pairs = list(zip(rows[: count // 2], rows[count // 2 :], strict=True))
-            rows = [self.b.shuffle_vector(x, y, half) for x, y in pairs for half in (low, high)]
-        return rows
+    @cached_property
+    def turn(self) -> Any:
+        """A function that transposes a square: (its rows, how far they are apart, its columns, how far they are)."""
+        name, pointer = f"turned_{self.lanes}_{self.real}", self.real.as_pointer()
+        module: Any = self.b.module
+        if name in module.globals:
+            return module.globals[name]
+        function = ir.Function(module, ir.FunctionType(ir.VoidType(), [pointer, WHOLE, pointer, WHOLE]), name)
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        b = ir.IRBuilder(function.append_basic_block())
+        source, step, target, apart = function.args
+
+        def vector(data: Any, k: int, stride: Any) -> Any:
+            return b.bitcast(b.gep(data, [b.mul(ir.Constant(WHOLE, k), stride)]), self.vector.as_pointer())
+
+        rows = [b.load(vector(source, k, step), align=self.align) for k in range(self.lanes)]
+        for k, row in enumerate(_transposed(b, rows)):
+            b.store(row, vector(target, k, apart), align=self.align)
+        b.ret_void()
+        return function
 
     def each_weight(self, axes: list[str], places: dict[str, Any], use: Callable[[Any, Any], None]) -> None:
         """Go over the kernel: where each of its numbers lies in the array, and where in the copy of it."""
@@ -199,11 +213,12 @@ class Writer:
                 k += size
         return found
 
-    def read(self, data: Any, at: int, kind: Any) -> Any:
+    def read(self, data: Any, at: Any, kind: Any) -> Any:
         """A vector that begins so many numbers further."""
         return self.b.load(self.b.bitcast(self.beyond(data, at), kind.as_pointer()), align=self.align)
 
     def store(self, value: Any, data: Any, at: Any) -> None:
+        """A vector from a place so many numbers further on."""
         self.b.store(value, self.b.bitcast(self.beyond(data, at), value.type.as_pointer()), align=self.align)
 
     def repeated(
@@ -225,3 +240,16 @@ class Writer:
             phi.add_incoming(following, last)
         b.position_at_end(after)
         return carried
+
+
+def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
+    """The columns, by perfect shuffles: each takes the first bit of a row's number to the end of a column's."""
+    count = len(rows)
+    kind = ir.VectorType(ir.IntType(32), count)
+    low, high = (
+        ir.Constant(kind, [first + k // 2 + count * (k % 2) for k in range(count)]) for first in (0, count // 2)
+    )
+    for _ in range(count.bit_length() - 1):
+        pairs = list(zip(rows[: count // 2], rows[count // 2 :], strict=True))
+        rows = [builder.shuffle_vector(x, y, half) for x, y in pairs for half in (low, high)]
+    return rows

@@ -295,23 +295,26 @@ class _ToImage(Writer):
             if k in of.spatial:
                 beyond = b.or_(beyond, b.icmp_signed(">", extent, self.whole(of.first(k) + of.reach(k))))
         with b.if_then(beyond), self.each(count) as k:
-            self.store(ir.Constant(self.vector, [0.0] * self.lanes), self.image.data, k)
+            self.store_element(ir.Constant(self.vector, [0.0] * self.lanes), k)
+
+    def store_element(self, value: Any, offset: Any) -> None:
+        """An element of the image, of all samples."""
+        place = self.b.gep(self.image.data, [offset])
+        self.b.store(value, self.b.bitcast(place, self.vector.as_pointer()), align=self.align)
 
     def write_row(self, at: Any, places: Mapping[int, Any]) -> None:
         """A row of the image, of the samples' copies."""
         b, of = self.b, self.of
         before, first, count = self.in_row()
         row = self.beyond(self.rows, b.add(at, self.whole(before * of.width)))
-        with self.each(count, self.lanes) as k:
-            parts = [
-                self.read(self.beyond(row, b.add(k, self.whole(s * of.copy))), 0, self.vector)
-                for s in range(self.lanes)
-            ]
-            for further, value in enumerate(self.transposed(parts)):
-                number = b.add(k, self.whole(further))
-                with b.if_then(b.icmp_signed("<", number, count)):
-                    place = b.gep(self.image.data, [self.element(number, first, places)])
-                    b.store(value, b.bitcast(place, self.vector.as_pointer()), align=self.align)
+        with self.each(count, self.lanes) as start:
+            values = self.beyond(row, start)
+            if self.lanes > 1:
+                b.call(self.turn, [values, self.whole(of.copy), self.block, self.whole(self.lanes)])
+                values = self.block
+            with self.each(self.least(b.sub(count, start), self.whole(self.lanes))) as k:
+                value = self.read(values, b.mul(k, self.whole(self.lanes)), self.vector)
+                self.store_element(value, self.element(b.add(start, k), first, places))
 
 
 # -- in Python -------------------------------------------------------------------------------------------------------
