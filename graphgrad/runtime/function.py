@@ -112,9 +112,7 @@ class Function:
         on_the_way = set(needed)
         named = [node for node in graph.nodes if keep and node in on_the_way and node.name is not None]
         self.leaves = tuple(node for node in graph.nodes if node in on_the_way and node.kind in ("input", "parameter"))
-        self.program: Program = rewrite(program([*outputs, *gradients.values(), *named]), rewrites)
-        if target != "numpy":
-            self.program = with_winners(with_sums(self.program))
+        self._asked = (*outputs, *gradients.values(), *named)
         self._idents = [leaf.op.name for leaf in self.leaves]
         self._expected = expected(needed)
         unit = {leaf for leaf, asked in self._expected.items() if all(domain.unit for _, domain in asked)}
@@ -124,6 +122,12 @@ class Function:
         ]
         self._bits, self._one = _bits_of_one(self.dtype)
         self._reused, self.keep = Reused(), keep
+
+    @cached_property
+    def program(self) -> Program:
+        """What is computed, rewritten; a function that is only bound does without."""
+        found = rewrite(program(self._asked), self.rewrites)
+        return found if self.target == "numpy" else with_winners(with_sums(found))
 
     @property
     def inputs(self) -> tuple[Node, ...]:
