@@ -12,12 +12,17 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from numba import config, njit, types
+import llvmlite.binding
+from numba import config, njit, types, version_info
 from numba.core import sigutils
 from numba.core.runtime import rtsys
+from numba.core.runtime._nrt_python import c_helpers
 from numba.extending import intrinsic
 
 from graphgrad.runtime import blas
+
+KNOWN = {(0, 65), (0, 68)}
+"""Versions of Numba whose machine code is known to need none of the functions that its runtime compiles."""
 
 OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
@@ -46,14 +51,19 @@ def loop(run: Callable[..., Any]) -> Any:
 
 
 def _load_alone(dispatcher: Any) -> None:
-    """Machine code that lies in the cache needs Numba's runtime. The definitions of all functions that Numba knows, which
-    take as long to load as all else in a short program, are left to the first step that is compiled."""
+    """Machine code that lies in the cache needs the functions of Numba's runtime. Those that it compiles for others, and the
+    definitions of all functions that Numba knows, which take as long to load as all else in a short program, are left to
+    the first step that is compiled."""
     cache = dispatcher._cache
     if not hasattr(cache, "_load_overload") or not hasattr(cache, "_guard_against_spurious_io_errors"):
         return
 
     def load_overload(signature: Any, context: Any) -> Any:
-        rtsys.initialize(context)
+        if version_info.short in KNOWN:
+            for name, address in c_helpers.items():
+                llvmlite.binding.add_symbol(name if name.startswith("_") else f"NRT_{name}", address)
+        else:
+            rtsys.initialize(context)
         found = None
         with cache._guard_against_spurious_io_errors():
             found = cache._load_overload(signature, context)
