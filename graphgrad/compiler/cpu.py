@@ -197,15 +197,16 @@ class _Printer:
             self._emit(depth + 1, f"load_lanes({given.argument}, {lanes} * block, {given.lanes})")
         self._statements(depth + 1, phase.body)
         if count:
-            self._emit(2, "# the sums of the lanes go into those of the thread")
+            self._emit(2, "# these sums go into those of the thread")
+            own = f"mine{f' + {start}' if start else ''}"
             if laned := count - phase.plain:
                 self._emit(2, f"partial = lanes_at(memory, {partial}, ({laned},))")
                 self._emit(2, f"for k in range({laned}):")
-                self._emit(3, f"memory[mine{f' + {start}' if start else ''} + k] += sum_of_lanes(partial[k])")
+                self._emit(3, f"memory[{own} + k] += sum_of_lanes(partial[k])")
             if phase.plain:
                 self._emit(2, f"for k in range({phase.plain}):")
                 first = f"mine{f' + {start + laned}' if start + laned else ''}"
-                self._emit(3, f"memory[{first} + k] += memory[{partial} + {lanes * laned} + k]")
+                self._emit(3, f"memory[{first} + k] += memory[mine + {phase.partial + lanes * laned} + k]")
 
     def _sums_of_threads(self) -> None:
         """What is summed up by all threads is brought together in the part of the first."""

@@ -65,13 +65,16 @@ def _by_windows(old: Instruction) -> tuple[Operation, tuple[Instruction, ...]] |
     plain = formula.body is None and formula.chosen is None and not (formula.within or formula.weights)
     if not plain or len(others) != len(old.inputs) - 1:
         return None
-    axes, inside, under = back.inputs[1].op.loops(back.inputs[1].inputs[0].type)
+    _, _, under = back.inputs[1].op.loops(back.inputs[1].inputs[0].type)
     if any(not index.stays_inside(extent) for index, extent in zip(under, back.type.shape, strict=True)):
         return None  # a window that reaches beyond the image may have its winner there
     read = formula.reads[old.inputs.index(back)]
     if not others:
-        return _plain_sum(formula, read, back, len(axes) - len(inside)) if summed else None
+        made = _by_window(formula, read, None, back) if summed else None
+        return None if made is None else (Summed(made), back.inputs[:1])
     (other,) = others
+    if not back.type.per_sample or other.type.per_sample != summed:
+        return None  # the image has samples, the kernel has none
     made = (_by_window if summed else _to_image)(formula, read, formula.reads[old.inputs.index(other)], back)
     if made is None:
         return None
@@ -80,57 +83,42 @@ def _by_windows(old: Instruction) -> tuple[Operation, tuple[Instruction, ...]] |
     return (op, (other, *back.inputs)) if statement is not None and statement.pays else None
 
 
-def _plain_sum(
-    formula: Formula, read: Where, back: Instruction, channels: int
-) -> tuple[Operation, tuple[Instruction, ...]] | None:
-    """The sum of what comes to the windows."""
-    places = [index.axis for index in read]
-    if None in places or len(set(places)) < len(places) or not set(places[channels:]) <= set(formula.over):
-        return None
-    window = _fresh("w", back.inputs[0].type.shape[channels:])
-    left = tuple(axis for axis in formula.over if axis not in places[channels:] and axis is not SAMPLES)
-    at_window = at(*(axis for axis in places[:channels] if axis), *window)
-    return Summed(Contraction("sum", formula.axes, (*left, *window), (at_window,))), back.inputs[:1]
-
-
-def _by_window(formula: Formula, read: Where, other: Where, back: Instruction) -> Contraction | None:
-    """The sum over a map as one over windows and over the places in them."""
+def _by_window(formula: Formula, read: Where, other: Where | None, back: Instruction) -> Contraction | None:
+    """The sum over a map as one over windows and, with another operand, over the places in them."""
     axes, inside, under = back.inputs[1].op.loops(back.inputs[1].inputs[0].type)
     channels = len(axes) - len(inside)
-    places = [index.axis for index in read]
-    if None in places or len(set(places)) < len(places) or not set(places[channels:]) <= set(formula.over):
+    places = [axis for index in read if (axis := index.axis) is not None]
+    pooled = places[channels:]
+    if len(places) < len(read) or len(set(places)) < len(places) or not set(pooled) <= set(formula.over):
         return None
-    window, offsets = (
-        _fresh(name, tuple(a.extent or 1 for a in some)) for name, some in (("w", axes[channels:]), ("p", inside))
-    )
+    window = _fresh("w", back.inputs[0].type.shape[channels:])
+    left = tuple(axis for axis in formula.over if axis not in pooled and axis is not SAMPLES)
+    at_window = at(*places[:channels], *window)
+    if other is None:
+        return Contraction("sum", formula.axes, (*left, *window), (at_window,))
+    offsets = _fresh("p", tuple(axis.extent or 1 for axis in inside))
+    factors = (math.prod(axis.extent or 1 for axis in offsets[k + 1 :]) for k in range(len(offsets)))
     named = dict(zip((*axes[channels:], *inside), at(*window, *offsets), strict=True))
-    moved = {axis: index.placed(named) for axis, index in zip(places[channels:], under[channels:], strict=True) if axis}
-    left = tuple(axis for axis in formula.over if axis not in moved and axis is not SAMPLES)
-    at_window = at(*(axis for axis in places[:channels] if axis), *window)
+    moved = {axis: index.placed(named) for axis, index in zip(pooled, under[channels:], strict=True)}
     reads = (tuple(index.placed(moved) for index in other), at_window, at_window)
-    return Contraction(NAME, formula.axes, (*left, *window, *offsets), reads, chosen=_position(offsets))
+    position = Index(tuple(zip(offsets, factors, strict=True)))
+    return Contraction(NAME, formula.axes, (*left, *window, *offsets), reads, chosen=position)
 
 
 def _to_image(formula: Formula, read: Where, other: Where, back: Instruction) -> Contraction | None:
     """What goes back to the image, of the windows at which a kernel lies there with their winners."""
     inner = formula_of(back)
+    if inner.within or inner.chosen is None or inner.reads[0] != inner.reads[1]:
+        return None
     offsets = _fresh("p", tuple(axis.extent or 1 for axis in inner.over))
     places = {**dict(zip(inner.axes, read, strict=True)), **dict(zip(inner.over, at(*offsets), strict=True))}
     at_window = tuple(index.placed(places) for index in inner.reads[0])
-    if SAMPLES in formula.over or inner.reads[0] != inner.reads[1]:
-        return None
-    over = (*formula.over, *offsets)
-    return Contraction(NAME, formula.axes, over, (other, at_window, at_window), chosen=_position(offsets))
+    reads = (other, at_window, at_window)
+    return Contraction(NAME, formula.axes, (*formula.over, *offsets), reads, chosen=inner.chosen.placed(places))
 
 
 def _fresh(name: str, extents: tuple[int, ...]) -> tuple[Axis, ...]:
     return tuple(Axis(f"{name}{k}", extent) for k, extent in enumerate(extents))
-
-
-def _position(offsets: tuple[Axis, ...]) -> Index:
-    """The places in a window, counted in order."""
-    factors = (math.prod(axis.extent or 1 for axis in offsets[k + 1 :]) for k in range(len(offsets)))
-    return Index(tuple(zip(offsets, factors, strict=True)))
 
 
 # -- as it is stated -------------------------------------------------------------------------------------------------

@@ -110,6 +110,14 @@ def test_what_else_reads_the_map_is_not_in_the_way():
     agrees_with_the_reference(g, samples=18)
 
 
+def test_a_learned_image_and_a_kernel_of_each_sample_are_left_to_all_products():
+    with gg.Graph() as g:
+        x, L, K = gg.input("x", 8, 3, 3), gg.param("L", 8, 12, 12), gg.param("K", 8, 8, 3, 3)
+        g.A = gg.max_pool(gg.conv(L, K * gg.sum(x)), 2)
+        g.J = gg.batch_mean(gg.sum(g.A**2))
+    assert "of_winners" not in agrees_with_the_reference(g, samples=17)
+
+
 def test_a_pixel_that_no_winner_sees_has_no_part_in_the_gradient():
     """The kernel's gradient is that of the image without what only losers see, infinite as it may be."""
     with gg.Graph() as g:
