@@ -62,9 +62,10 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Tiled:
-    """A sum of products on lanes, by the function that is stated for it at the head: of the result and its operands.
+    """A sum of products by the function that is stated for it at the head: of the result and its operands.
 
-    These are the factors, and what it begins with if that is not 0. It computes a few rows of the result, from `first`
+    These are the factors, and what it begins with if that is not 0; or the factors, the winners and the room that a
+    `SumOfWinners` takes. It computes a few rows of the result, from `first`
     on, where it is part of a band.
     """
 

@@ -16,8 +16,9 @@ from functools import cached_property
 
 from graphgrad.compiler.stated import Access, Affine, read, read_test
 
-SLACK = 16
-"""Numbers behind a copy: the last vector may reach beyond its end."""
+WIDE = 16
+"""The most numbers of a vector. Copies and runs are multiples of it, and the copies have as many to spare behind them,
+where the last vector may reach; and so many maps are looked at together."""
 
 SHARE = 0.85
 """Which share of the time of all products it may take."""
@@ -78,6 +79,7 @@ class Winners:
             and set(self.image.axes) <= {*self.own, *self.windows, *inside}
             and sorted(every) == sorted(self.extents)
             and bool(self.spatial)
+            and all(len({axis for axis in index.terms if axis in self.own}) <= 1 for index in self.image.indices)
         )
 
     def extent(self, *axes: str) -> int:
@@ -166,16 +168,16 @@ class Winners:
     @property
     def padded(self) -> int:
         """The room of a run: vectors may reach beyond its end."""
-        return -(-self.run // SLACK) * SLACK
+        return -(-self.run // WIDE) * WIDE
 
     @property
     def pays(self) -> bool:
         """Whether it is worth a function of its own: where it takes less time than all products do.
 
-        All products fill their vectors with samples; these fill them with a run, as far as it goes. Where the image is
+        Counted in vectors of float32: all products fill them with samples, these with a run, as far as it goes. Where the image is
         the result, each place in a window takes the image's numbers out and puts them back for each block of maps.
         """
-        maps, places, lanes = self.extent(*self.maps), self.extent(*self.inside), SLACK
+        maps, places, lanes = self.extent(*self.maps), self.extent(*self.inside), WIDE
         vectors = len(self.runs) * -(-self.run // lanes)
         every = places * maps * len(self.runs) * self.run / lanes
         moved = places * -(-maps // lanes) * (2 * vectors + WAIT) if self.to_image else 0
@@ -186,18 +188,18 @@ class Winners:
     @property
     def copy(self) -> int:
         """The numbers of the copy of a sample's image."""
-        return -(-math.prod(map(self.reach, self.spatial)) * self.width // SLACK) * SLACK + SLACK
+        return -(-math.prod(map(self.reach, self.spatial)) * self.width // WIDE) * WIDE + WIDE
 
     @property
     def maps_padded(self) -> int:
         """The numbers of a window, which lie beside each other where the image is the result."""
-        return -(-self.extent(*self.maps) // SLACK) * SLACK
+        return -(-self.extent(*self.maps) // WIDE) * WIDE
 
     @property
     def count(self) -> int:
         """The numbers of a sample's windows."""
         maps = self.maps_padded if self.to_image else self.extent(*self.maps)
-        return -(-maps * self.extent(*self.windows) // SLACK) * SLACK + SLACK
+        return -(-maps * self.extent(*self.windows) // WIDE) * WIDE + WIDE
 
     @property
     def weights(self) -> int:

@@ -186,11 +186,12 @@ class _Scheduler:
         moved = self._moved_once(instruction)
         if instruction in self.kept or not formula.pointwise or (instruction in self.jumped and not moved):
             return False
-        if any(user in self.alone for user in self.users.get(instruction, ())):
-            return isinstance(instruction.op, Transpose)
+        users = self.users.get(instruction, [])
+        if any(user in self.alone for user in users):  # on lanes, a transposed operand is read by other indices
+            turned = self.lanes and isinstance(instruction.op, Transpose)
+            return turned and not any(user in self.winners for user in users)
         if formula.body is None:
             return weight <= LONGEST_TEXT
-        users = self.users.get(instruction, [])
         if len(users) != 1 or weight > LONGEST_TEXT:
             return False
         (user,) = users

@@ -43,14 +43,12 @@ class Sums(Values):
         """A sum over the winners of windows."""
         self.here, self.done = item.nest, set()
         instruction, stated = item.instruction, self.plan.winners[item.instruction]
-        own = (stated.kernel if stated.to_image else stated.image, stated.numbers, stated.numbers)
-        arrays, reads = zip(*map(self._whole, instruction.inputs, own), strict=True)
-        sides = {"kernel" if stated.to_image else "image": reads[0], "numbers": reads[1]}
+        arrays = [self._whole(operand) for operand in instruction.inputs]
         self.needed.add(instruction)
         out = self.own_sum(instruction) if item.over_samples else self.array_names[instruction]
         first, numbers, winner = (array.partition("[")[0] for array in arrays)
         kernel, image = (first, out) if stated.to_image else (out, first)
-        text, extents, where = replace(stated, **sides).text(kernel, image, numbers, winner)
+        text, extents, where = stated.text(kernel, image, numbers, winner)
         lanes = LANES[self.dtype] if self.lanes else 1
         room = read_winners(text, extents, where).room(lanes)
         name = self.array_names[instruction]
@@ -123,29 +121,24 @@ class Sums(Values):
 
     def _operand(self, item: Item, side: int, where: Where, part: str) -> tuple[str, Where, list[Statement]]:
         """An operand as an array with its indices; as a copy with zeros around it where it is read beyond its ends."""
-        operand, where = self._under(item.instruction.inputs[side], where)
+        operand = item.instruction.inputs[side]
+        while operand in self.plan.inline:  # a transpose, whose indices change places
+            inner = formula_of(operand)
+            where, operand = substitute(inner.reads[0], inner.axes, where), operand.inputs[0]
         name, shift, copied = self._widened(item, side, operand, where, part)
         if name:
             return name, tuple(replace(i, offset=i.offset + by) for i, by in zip(where, shift, strict=True)), copied
-        return self._whole(operand, where)[0], where, []
+        return self._whole(operand), where, []
 
-    def _whole(self, operand: Instruction, where: Where) -> tuple[str, Where]:
-        """An operand as an array, that of the sample or the block, and where it is read."""
-        operand, where = self._under(operand, where)
+    def _whole(self, operand: Instruction) -> str:
+        """An operand as an array, that of the sample or the block."""
         if operand.leaf is not None:
             self.used.add(operand.leaf)
             array = self.leaf_names[operand.leaf]
         else:
             self.needed.add(operand)
             array = self.array_names[operand]
-        return "".join([array, *(f"[{sample}]" for sample in self._sample(operand))]), where
-
-    def _under(self, operand: Instruction, where: Where) -> tuple[Instruction, Where]:
-        """What lies under transposes, whose indices change places."""
-        while operand in self.plan.inline:
-            inner = formula_of(operand)
-            where, operand = substitute(inner.reads[0], inner.axes, where), operand.inputs[0]
-        return operand, where
+        return "".join([array, *(f"[{sample}]" for sample in self._sample(operand))])
 
     def _widened(
         self, item: Item, side: int, operand: Instruction, where: Where, part: str

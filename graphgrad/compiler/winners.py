@@ -6,8 +6,8 @@ gradient of the kernel of the convolution before, or with the kernel, for that o
     ∂K[k] = Σ_p x[s p + r + k] ∂[p]        ∂x[s p + r + k] = Σ K[k] ∂[p]        r: the winner's place in the window p
 
 Of windows of 2 by 2 this is a quarter of the products, and the map of what comes back need not be made. Its plain sum,
-the gradient of a bias, is the sum of what comes to the windows. What is not the winner has no part in a sum, as what is
-not in the image has none: a product of its 0 with an infinite number is left out, too.
+the gradient of a bias, is the sum of what comes to the windows. What is not the winner has no part in a sum: a product
+of its 0 with an infinite number is left out, too.
 """
 
 from __future__ import annotations
@@ -73,8 +73,8 @@ def _by_windows(old: Instruction) -> tuple[Operation, tuple[Instruction, ...]] |
         made = _by_window(formula, read, None, back) if summed else None
         return None if made is None else (Summed(made), back.inputs[:1])
     (other,) = others
-    if not back.type.per_sample or other.type.per_sample != summed:
-        return None  # the image has samples, the kernel has none
+    if not all(one.type.per_sample for one in back.inputs) or other.type.per_sample != summed:
+        return None  # image and windows have samples, the kernel has none
     made = (_by_window if summed else _to_image)(formula, read, formula.reads[old.inputs.index(other)], back)
     if made is None:
         return None
@@ -161,7 +161,7 @@ class Stated:
 
 def stated(formula: Formula, windows: tuple[int, ...]) -> Stated | None:
     """A formula as its function is told of it, for windows of this shape; None where there is no function for it."""
-    plain = formula.body is None and not (formula.within or formula.weights or formula.starts)
+    plain = formula.axes and formula.body is None and not (formula.within or formula.weights or formula.starts)
     if formula.chosen is None or len(formula.reads) != 3 or not plain or formula.reads[1] != formula.reads[2]:
         return None
     other, numbers, _ = formula.reads

@@ -120,9 +120,11 @@ class Writer:
         """How many places of a row of the copy lie before the image, which of the image is the first, how many numbers
         follow."""
         k = self.of.spatial[-1]
-        before, first = max(0, -self.of.first(k)), max(0, self.of.first(k))
-        end = self.least(self.extents[k], self.whole(self.of.first(k) + self.of.reach(k)))
-        return before, first, self.b.mul(self.b.sub(end, self.whole(first)), self.whole(self.of.width))
+        start, reach, none = self.of.first(k), self.of.reach(k), self.whole(0)
+        first = max(0, start)
+        count = self.b.sub(self.least(self.extents[k], self.whole(start + reach)), self.whole(first))
+        count = self.b.select(self.b.icmp_signed("<", count, none), none, count)
+        return min(max(0, -start), reach), first, self.b.mul(count, self.whole(self.of.width))
 
     def element(self, number: Any, first: int, places: Mapping[int, Any]) -> Any:
         """Where in the image a number of a row lies, that row at these places."""

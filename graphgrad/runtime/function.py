@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -113,6 +114,8 @@ class Function:
         named = [node for node in graph.nodes if keep and node in on_the_way and node.name is not None]
         self.leaves = tuple(node for node in graph.nodes if node in on_the_way and node.kind in ("input", "parameter"))
         self._asked = (*outputs, *gradients.values(), *named)
+        self._program: Program | None = None
+        self._one_by_one = threading.Lock()
         self._idents = [leaf.op.name for leaf in self.leaves]
         self._expected = expected(needed)
         unit = {leaf for leaf, asked in self._expected.items() if all(domain.unit for _, domain in asked)}
@@ -123,11 +126,14 @@ class Function:
         self._bits, self._one = _bits_of_one(self.dtype)
         self._reused, self.keep = Reused(), keep
 
-    @cached_property
+    @property
     def program(self) -> Program:
-        """What is computed, rewritten; a function that is only bound does without."""
-        found = rewrite(program(self._asked), self.rewrites)
-        return found if self.target == "numpy" else with_winners(with_sums(found))
+        """What is computed, rewritten: once, when it is first asked for. A function that is only bound does without."""
+        with self._one_by_one:
+            if self._program is None:
+                found = rewrite(program(self._asked), self.rewrites)
+                self._program = found if self.target == "numpy" else with_winners(with_sums(found))
+            return self._program
 
     @property
     def inputs(self) -> tuple[Node, ...]:

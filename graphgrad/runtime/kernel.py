@@ -16,7 +16,6 @@ import llvmlite.binding
 from numba import config, njit, types, version_info
 from numba.core import sigutils
 from numba.core.runtime import rtsys
-from numba.core.runtime._nrt_python import c_helpers
 from numba.extending import intrinsic
 
 from graphgrad.runtime import blas
@@ -60,6 +59,8 @@ def _load_alone(dispatcher: Any) -> None:
 
     def load_overload(signature: Any, context: Any) -> Any:
         if version_info.short in KNOWN:
+            from numba.core.runtime._nrt_python import c_helpers
+
             for name, address in c_helpers.items():
                 llvmlite.binding.add_symbol(name if name.startswith("_") else f"NRT_{name}", address)
         else:

@@ -33,7 +33,7 @@ from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from graphgrad.compiler.pooled import SLACK, Winners, read_winners
+from graphgrad.compiler.pooled import WIDE, Winners, read_winners
 from graphgrad.runtime.contraction import sums_of_products
 from graphgrad.runtime.copies import Writer
 from graphgrad.runtime.lanes import spread
@@ -209,7 +209,7 @@ class _ToImage(Writer):
             b.store(ir.Constant(self.real, 0.0), self.beyond(self.rows, k))
         self.each_weight(of.kernel.axes, {}, lambda weight, copied: b.store(b.load(weight), copied))
         self.copy_windows()
-        with self.each(self.lanes) as sample, self.each(of.maps_padded, SLACK) as map_:
+        with self.each(self.lanes) as sample, self.each(of.maps_padded, WIDE) as map_:
             self.multiply(sample, map_, list(of.windows), self.whole(0), self.whole(of.start))
         self.clear_image()
         self.each_row(self.write_row, lambda at: None)
@@ -239,18 +239,18 @@ class _ToImage(Writer):
                 further = b.add(at, self.plus((k, of.moves(axis))))
                 self.multiply(sample, map_, others, b.add(self.plus((window, of.extent(axis))), k), further)
             return
-        kind = ir.VectorType(self.number, SLACK)
+        kind = ir.VectorType(self.number, WIDE)
         begin = b.add(self.plus((sample, of.count), (window, of.maps_padded)), map_)
         winners = self.read(self.beyond(self.places, begin), 0, kind)
         left = b.sub(self.whole(of.extent(*of.maps)), map_)
-        numbers = ir.Constant(kind, list(range(SLACK)))
+        numbers = ir.Constant(kind, list(range(WIDE)))
         there = b.icmp_signed("<", numbers, spread(b, self.narrowed(left), kind))
         slopes = self.beyond(self.slopes, begin)
         kernels = self.beyond(self.weights, self.plus((map_, len(of.runs) * of.padded)))
         rows = self.beyond(self.rows, b.add(at, self.plus((sample, of.copy))))
         with self.each(of.extent(*of.inside)) as place:
             own = spread(b, self.narrowed(place), kind)
-            bits = b.bitcast(b.and_(b.icmp_signed("==", winners, own), there), ir.IntType(SLACK))
+            bits = b.bitcast(b.and_(b.icmp_signed("==", winners, own), there), ir.IntType(WIDE))
             with b.if_then(b.icmp_signed("!=", bits, ir.Constant(bits.type, 0))):
                 digits = self.digits(place, [of.extent(axis) for axis in of.inside])
                 moved = self.plus(*((digit, of.moves(axis)) for digit, axis in zip(digits, of.inside, strict=True)))
@@ -260,7 +260,7 @@ class _ToImage(Writer):
         """To the numbers at a place, those of the kernels of the maps whose bits are set."""
         b, of, vectors = self.b, self.of, self.vectors()
         none = ir.Constant(bits.type, 0)
-        name = f"llvm.cttz.i{SLACK}"
+        name = f"llvm.cttz.i{WIDE}"
         kind = ir.FunctionType(bits.type, [bits.type, ir.IntType(1)])
         zeros_before = cgutils.get_or_insert_function(b.module, kind, name)
         for first in range(0, len(vectors), self.registers):
@@ -327,7 +327,7 @@ def _in_python(found: Winners, lanes: int) -> Callable[..., Any]:
         if lanes == 1:
             image, numbers, winners = image[..., None], numbers[..., None], winners[..., None]
         for kernel_at, image_at, there, chosen, own in _products(found, image.shape, winners):
-            products = np.where(there & chosen & alive, image[image_at] * numbers[own], 0)
+            products = np.where(chosen & alive, np.where(there, image[image_at], 0) * numbers[own], 0)
             out[kernel_at] += products.sum()
 
     def to_image(out: Any, kernel: Any, numbers: Any, winners: Any, room: Any) -> None:

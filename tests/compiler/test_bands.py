@@ -131,3 +131,11 @@ def test_a_bias_of_any_shape_that_fits_is_what_a_product_begins_with(bias):
     place = {(): "()", (6,): "i", (1,): "0"}[bias]
     assert f"b[{place}] + W[i, j] * x[j]" in agrees_with_the_reference(g)
     assert step.source
+
+
+def test_one_sample_is_multiplied_with_a_transposed_matrix():
+    with gg.Graph() as g:
+        x, K = gg.input("x", 24, 16), gg.param("K", 12, 16)
+        g.A = gg.max_pool(x @ K.T, (2, 1))
+        g.J = gg.batch_mean(gg.sum(g.A**2))
+    agrees_with_the_reference(g, samples=1)

@@ -118,6 +118,54 @@ def test_a_learned_image_and_a_kernel_of_each_sample_are_left_to_all_products():
     assert "of_winners" not in agrees_with_the_reference(g, samples=17)
 
 
+@pytest.mark.parametrize("samples", [1, 17])
+def test_what_comes_to_the_windows_of_all_samples_alike_is_left_to_all_products(samples):
+    """A saliency map: what a weighted sum of the pooled map owes to each pixel."""
+    with gg.Graph() as g:
+        x, K, W = gg.input("x", 8, 14, 14), gg.param("K", 16, 8, 3, 3), gg.param("W", 16, 6, 6)
+        g.A = gg.max_pool(gg.conv(x, K), 2)
+        g.J = gg.sum(W * g.A)
+    given = {"K": random.normal(size=(16, 8, 3, 3)), "W": random.normal(size=(16, 6, 6))}
+    images = random.normal(size=(samples, 8, 14, 14))
+    got = gg.compile(g, "J", wrt=["x"], keep=False)(x=images, **given).grad["x"]
+    expected = gg.compile(g, "J", wrt=["x"], target="numpy")(x=images, **given).grad["x"]
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-11)
+
+
+def test_winners_that_all_samples_share_are_left_to_all_products():
+    with gg.Graph() as g:
+        x, L, K = gg.input("x", 16, 6, 6), gg.param("L", 8, 14, 14), gg.param("K", 16, 8, 3, 3)
+        g.A = gg.max_pool(gg.conv(L, K), 2)
+        g.J = gg.batch_mean(gg.sum(x * g.A))
+    agrees_with_the_reference(g, samples=17)
+
+
+@pytest.mark.parametrize("samples", [1, 17])
+def test_a_pooled_map_may_be_transposed(samples):
+    with gg.Graph() as g:
+        x, K, W = gg.input("x", 4, 28), gg.param("K", 8, 4, 3), gg.param("W", 13, 8)
+        g.A = gg.max_pool(gg.conv(x, K), 2)
+        g.J = gg.batch_mean(gg.sum(gg.tanh(W * g.A.T)))
+    assert "of_winners" in agrees_with_the_reference(g, samples)
+
+
+@pytest.mark.parametrize("samples", [1, 17])
+def test_a_kernel_of_one_number_is_left_to_the_loops(samples):
+    with gg.Graph() as g:
+        x, K = gg.input("x", 2048), gg.param("K")
+        g.A = gg.max_pool(gg.einsum("l,->l", x, K), (64,))
+        g.J = gg.batch_mean(gg.sum(g.A**2))
+    agrees_with_the_reference(g, samples)
+
+
+def test_windows_may_lie_in_the_padding_altogether():
+    with gg.Graph() as g:
+        x, K = gg.input("x", 64, 3), gg.param("K", 16, 64, 1)
+        g.A = gg.max_pool(gg.conv(x, K, padding=40), (2,), stride=41)
+        g.J = gg.batch_mean(gg.sum((g.A + 1) ** 2))
+    agrees_with_the_reference(g, samples=17)
+
+
 def test_a_pixel_that_no_winner_sees_has_no_part_in_the_gradient():
     """The kernel's gradient is that of the image without what only losers see, infinite as it may be."""
     with gg.Graph() as g:

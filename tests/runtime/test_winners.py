@@ -139,6 +139,26 @@ def test_an_infinite_weight_reaches_only_where_it_is_read():
     assert not np.isnan(got).any()
 
 
+def test_windows_beside_the_image_write_nowhere_else():
+    text, where = "K[i, j, k] += x[j, p - 40 + k] * d[i, m]", "w[i, m] == p"
+    extents = dict(i=8, j=64, k=1, m=1, p=2)  # noqa: C408
+    room = read_winners(text, extents, where).room(16)
+    sum_ = of_winners(text, extents, where=where, registers=24, room=room, lanes=16)
+    ends = [0, 64 * 16, 64 * 16 + 128, 64 * 16 + 256, 64 * 16 + 256 + 16 * room]
+
+    @njit
+    def run(out, memory):
+        x, d = lanes_at(memory, ends[0], (64, 1)), lanes_at(memory, ends[1], (8, 1))
+        w, copies = lanes_at(memory, ends[2], (8, 1)), lanes_at(memory, ends[3], (room,))
+        sum_(out, x, d, w, copies, below(memory, 16))
+
+    ends = tuple(ends)
+    memory, out = np.ones(ends[-1] + 4096, np.float32), np.zeros((8, 64, 1), np.float32)
+    run(out, memory)
+    assert not out.any(), "all that is read is 0"
+    assert (memory[ends[-1] :] == 1).all()
+
+
 def test_a_sum_has_the_same_bits_again():
     case = Case(20, 8, 4, 3, 1, 2, "float32")
     np.testing.assert_array_equal(case.to_kernel(16), case.to_kernel(16))
@@ -153,6 +173,7 @@ def test_a_sum_has_the_same_bits_again():
         ("K[i, j, k] += x[j, 2 * p + r + k] * d[i, p]", "w[i, p] == r + 1"),
         ("K[i, j, k] += x[i, 2 * p + r + k] * d[i, p]", "w[i, p] == r"),
         ("K[i, j, k] += b[i] + x[j, 2 * p + r + k] * d[i, p]", "w[i, p] == r"),
+        ("x[j + k, 2 * p + r] = K[i, j, k] * d[i, p]", "w[i, p] == r"),
     ],
 )
 def test_what_is_no_such_sum_is_refused(text, where):
