@@ -44,7 +44,7 @@ def attempt(text):
             result = gg.parse(text)
         except gg.TextError as error:
             result = str(error)
-    assert time.process_time() - begun < 1
+    assert time.process_time() - begun < 5, "no text may hold the reader up"
     assert WATCH.seen == []
     if isinstance(result, str):
         assert result.startswith("line ")
