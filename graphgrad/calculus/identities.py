@@ -64,11 +64,18 @@ class Identity:
     needs: Operation | None = None
 
     @cached_property
-    def sides(self) -> tuple[tuple[Node, ...], Node, Node]:
-        """The variables and the two formulas, as nodes of a graph of their own."""
+    def pattern(self) -> tuple[tuple[Node, ...], Node]:
+        """The variables and the left side, as nodes of a graph of their own."""
         with Graph(self.name) as graph:
             variables = self._variables(graph)
-            return variables, self.left(*variables), self.right(*variables)
+            return variables, self.left(*variables)
+
+    @cached_property
+    def sides(self) -> tuple[tuple[Node, ...], Node, Node]:
+        """The variables and the two formulas."""
+        variables, left = self.pattern
+        with left.graph:
+            return variables, left, self.right(*variables)
 
     def right_of(self, *types: Type) -> tuple[tuple[Node, ...], Node]:
         """The variables and the right side for operands of these types, which decide how an operation is written out."""

@@ -36,7 +36,7 @@ class _Rewriter:
         for identity in IDENTITIES:
             of_phase = "simplify" if phase == "specialise" else phase
             if identity.phase == of_phase and (identity.needs is None or identity.needs in present):
-                _, left, _ = identity.sides
+                _, left = identity.pattern
                 self.rules.setdefault(left.op, []).append(identity)
 
     def run(self) -> Program:
@@ -69,7 +69,7 @@ class _Rewriter:
             self._record("constants", old, "the operands are numbers")
             return self.builder.number(value)
         for rule in self.rules.get(op, ()):
-            variables, left, _ = rule.sides
+            variables, left = rule.pattern
             for factor, bound in matches(left, op, inputs, _constant):
                 operands = [bound[variable] for variable in variables]
                 own, right = rule.right_of(*(operand.type for operand in operands))

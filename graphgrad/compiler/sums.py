@@ -9,7 +9,6 @@ from graphgrad.compiler.bands import cut as rows_of
 from graphgrad.compiler.indices import Where, element, minus, plus, running, shown
 from graphgrad.compiler.loops import Comment, Loop, Statement, Store, SumOfProducts, SumOfWinners, Tiled
 from graphgrad.compiler.names import FIRST, LOOP_NAMES, ROW
-from graphgrad.compiler.pooled import read_winners
 from graphgrad.compiler.program import Instruction, formula_of, written
 from graphgrad.compiler.residues import residues
 from graphgrad.compiler.scalar import SUM, grouped
@@ -50,7 +49,7 @@ class Sums(Values):
         kernel, image = (first, out) if stated.to_image else (out, first)
         text, extents, where = stated.text(kernel, image, numbers, winner)
         lanes = LANES[self.dtype] if self.lanes else 1
-        room = read_winners(text, extents, where).room(lanes)
+        room = stated.laid_out.room(lanes)
         name = self.array_names[instruction]
         function, copies = self._own_name("sum", name), self._own_name(name, "room")
         self.scratch[copies] = (room,), item.nest

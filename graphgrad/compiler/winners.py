@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from graphgrad.compiler.indices import Where, element, shown
 from graphgrad.compiler.names import LOOP_NAMES
-from graphgrad.compiler.pooled import read_winners
+from graphgrad.compiler.pooled import Winners, read_winners
 from graphgrad.compiler.program import Builder, Firing, Instruction, Program, described, formula_of, written
 from graphgrad.compiler.rectified import sends_back
 from graphgrad.compiler.summed import Summed
@@ -80,7 +81,7 @@ def _by_windows(old: Instruction) -> tuple[Operation, tuple[Instruction, ...]] |
         return None
     op = Summed(made) if summed else made
     statement = stated(op.formula(*(one.type for one in (other, *back.inputs))), back.inputs[0].type.shape)
-    return (op, (other, *back.inputs)) if statement is not None and statement.pays else None
+    return (op, (other, *back.inputs)) if statement is not None and statement.laid_out.pays else None
 
 
 def _by_window(formula: Formula, read: Where, other: Where | None, back: Instruction) -> Contraction | None:
@@ -154,9 +155,10 @@ class Stated:
         extents = {names[axis].terms[0][0].name: axis.extent or 1 for axis in self.axes}
         return f"{line} * {of_window}", extents, f"{of(winner, self.numbers)} == {shown(self.position.placed(names))}"
 
-    @property
-    def pays(self) -> bool:
-        return read_winners(*self.text("K", "x", "d", "w")).pays
+    @cached_property
+    def laid_out(self) -> Winners:
+        """How its copies lie in memory. Raises ValueError where there is no function for it."""
+        return read_winners(*self.text("K", "x", "d", "w"))
 
 
 def stated(formula: Formula, windows: tuple[int, ...]) -> Stated | None:
@@ -175,10 +177,9 @@ def stated(formula: Formula, windows: tuple[int, ...]) -> Stated | None:
     if found is None or len(found.axes) > len(LOOP_NAMES):
         return None
     try:
-        read_winners(*found.text("K", "x", "d", "w"))
+        return found if found.laid_out.fits else None
     except ValueError:
         return None
-    return found
 
 
 def _solved(formula: Formula, kernel: Where, numbers: Where, windows: tuple[int, ...]) -> Stated | None:

@@ -92,7 +92,7 @@ def _missing(missing: Sequence[Node]) -> str:
 
 def _converted(leaf: Node, value: object, dtype: np.dtype[Any]) -> Array:
     """The value as a contiguous array of `dtype`, of a shape that the leaf takes."""
-    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+    if type(value) is not np.ndarray and isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise DataError(f"{_tex(leaf)} is given a masked array: fill what is masked, a graph knows no missing values")
     try:
         array = np.asarray(value)
