@@ -320,40 +320,68 @@ class _ToImage(Writer):
 # -- in Python -------------------------------------------------------------------------------------------------------
 
 
+TO_KERNEL, TO_IMAGE = "iwl,cwl->ic", "iwl,ic->cwl"
+"""Sums over maps, windows, lanes and channels."""
+
+
 def _in_python(found: Winners, lanes: int) -> Callable[..., Any]:
     """The same function of NumPy arrays, whose last axis is that of the lanes, if there are any."""
+    channels = [axis for k in found.channels for axis in found.image.indices[k].terms]
+    taps = [axis for axis in found.own if axis not in channels]
+    order = [found.kernel.axes.index(axis) for axis in (*found.maps, *channels, *taps)]
+    shape = [found.extent(axis) for axis in (*found.maps, *channels)]
+    maps = found.extent(*found.maps)
+
+    def channels_first(image: Any) -> Any:
+        whole = image[..., None] if lanes == 1 else image
+        return np.moveaxis(whole, found.channels, range(len(channels)))
 
     def to_kernel(out: Any, image: Any, numbers: Any, winners: Any, room: Any, alive: Any = True) -> None:
-        if lanes == 1:
-            image, numbers, winners = image[..., None], numbers[..., None], winners[..., None]
-        for kernel_at, image_at, there, chosen, own in _products(found, image.shape, winners):
-            products = np.where(chosen & alive, np.where(there, image[image_at], 0) * numbers[own], 0)
-            out[kernel_at] += products.sum()
+        seen, kernel = channels_first(image), out.transpose(order)
+        numbers = numbers.reshape(maps, -1, lanes)
+        for tap, position, where, there in _places(found, taps, seen.shape[len(channels) :]):
+            pixels = seen[(*[slice(None)] * len(channels), *where)].reshape(-1, there.size, lanes)
+            pixels = np.where(there[:, None], pixels, 0)
+            chosen = (winners.reshape(numbers.shape) == position) & alive
+            total = _product(chosen, numbers, pixels, TO_KERNEL)
+            kernel[(..., *tap)] += total.reshape(shape)
 
     def to_image(out: Any, kernel: Any, numbers: Any, winners: Any, room: Any) -> None:
-        if lanes == 1:
-            out, numbers, winners = out[..., None], numbers[..., None], winners[..., None]
         out[...] = 0
-        for kernel_at, image_at, there, chosen, own in _products(found, out.shape, winners):
-            np.add.at(out, image_at, np.where(there & chosen, kernel[kernel_at] * numbers[own], 0))
+        made, kernel = channels_first(out), kernel.transpose(order)
+        numbers = numbers.reshape(maps, -1, lanes)
+        for tap, position, where, there in _places(found, taps, made.shape[len(channels) :]):
+            weights = kernel[(..., *tap)].reshape(maps, -1)
+            chosen = winners.reshape(numbers.shape) == position
+            total = _product(chosen, numbers, weights, TO_IMAGE)[:, there]
+            at = (*[slice(None)] * len(channels), *(index[there] for index in where))
+            made[at] += total.reshape(*shape[len(found.maps) :], *total.shape[1:])
 
     return to_image if found.to_image else to_kernel
 
 
-def _products(found: Winners, shape: tuple[int, ...], winners: Any) -> Iterator[tuple[Any, ...]]:
-    """For each number of the kernel and place in a window, over all windows: where the kernel's number is, where those of
-    the image, which of these there are, for which windows this is the winner, and which maps' windows they are."""
-    windows = np.indices([found.extents[axis] for axis in found.windows])
-    for places in np.ndindex(*(found.extents[axis] for axis in (*found.kernel.axes, *found.inside))):
-        at = dict(zip((*found.kernel.axes, *found.inside), places, strict=True))
+def _product(chosen: Any, numbers: Any, others: Any, line: str) -> Any:
+    """Sums of products with the numbers that are chosen; what is not has no part in them, whatever it would meet."""
+    if np.isfinite(others).all():
+        return np.einsum(line, np.where(chosen, numbers, 0), others, optimize=True)
+    if line == TO_KERNEL:
+        return np.stack([np.where(own, one * others, 0).sum((1, 2)) for own, one in zip(chosen, numbers, strict=True)])
+    weights = others[:, :, None, None]
+    return sum(np.where(own, one * w, 0) for own, one, w in zip(chosen, numbers, weights, strict=True))
+
+
+def _places(found: Winners, taps: list[str], shape: tuple[int, ...]) -> Iterator[tuple[Any, ...]]:
+    """For each place in the kernel and in a window: which these are, and where in the image that is for all windows, and
+    whether there."""
+    windows = np.indices([found.extents[axis] for axis in found.windows]).reshape(len(found.windows), -1)
+    moving = [*taps, *found.inside]
+    for numbers in np.ndindex(*(found.extents[axis] for axis in moving)):
+        at = dict(zip(moving, numbers, strict=True))
         everywhere = {**at, **dict(zip(found.windows, windows, strict=True))}
-        where = [np.broadcast_to(index.at(everywhere), windows.shape[1:]) for index in found.image.indices]
+        where = [np.broadcast_to(found.image.indices[k].at(everywhere), windows.shape[1:]) for k in found.spatial]
         inside = [(index >= 0) & (index < extent) for index, extent in zip(where, shape, strict=False)]
         there = np.logical_and.reduce(inside)
-        own = tuple(at[axis] for axis in found.maps)
-        image_at = tuple(np.where(there, index, 0) for index in where)
-        kernel_at = tuple(int(index.at(at)) for index in found.kernel.indices)
-        yield kernel_at, image_at, there[..., None], winners[own] == found.position.at(at), own
+        yield numbers[: len(taps)], found.position.at(at), [np.where(there, index, 0) for index in where], there
 
 
 __all__ = ["of_winners"]
