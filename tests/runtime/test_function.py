@@ -1,5 +1,9 @@
 """The compiled function: batches and single samples, names, values on request, and compiled code that calls it."""
 
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numba
 import numpy as np
 import pytest
@@ -163,3 +167,25 @@ def test_without_the_values_on_the_way_the_outputs_are_the_same(samples):
         gg.NamingError, match=r"A = W⁽⁰⁾x was not kept: add it to the outputs, or compile with keep=True"
     ):
         lean["A"]
+
+
+def test_threads_that_ask_at_once_get_one_program():
+    """Results are found by their instructions: two programs of one function would not know each other's."""
+    switching = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(10):
+            with gg.Graph() as g:
+                x, W = gg.input("x", 4), gg.param("W", 3, 4)
+                g.l = gg.sum(gg.tanh(W @ x))
+            f, together = gg.compile(g, "l", wrt="W"), threading.Barrier(4)
+
+            def ask(f=f, together=together):
+                together.wait()
+                return f.program
+
+            with ThreadPoolExecutor(4) as pool:
+                found = [asked.result() for asked in [pool.submit(ask) for _ in range(4)]]
+            assert all(program is found[0] for program in found)
+    finally:
+        sys.setswitchinterval(switching)
