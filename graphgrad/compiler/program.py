@@ -189,6 +189,13 @@ def described(instruction: Instruction, names: Mapping[Instruction, Node]) -> st
     return of(instruction)[0]
 
 
+def fired(rule: str, program: Program, old: Instruction, reason: str) -> Firing:
+    """The record of a rewrite of phase specialise, with the line that the instruction computed."""
+    node = program.names.get(old)
+    line = described(old, program.names) if node is None else written(node)
+    return Firing(rule, "specialise", line, reason)
+
+
 def in_order(roots: Iterable[Instruction]) -> list[Instruction]:
     """The roots and what they need, each after its operands."""
     order: list[Instruction] = []

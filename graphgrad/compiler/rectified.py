@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from graphgrad.compiler.program import Builder, Firing, Instruction, Program, described, written
+from graphgrad.compiler.program import Builder, Instruction, Program, fired
 from graphgrad.ops import multiply, relu
 from graphgrad.ops.contraction import Contraction, turned
 from graphgrad.ops.magnitude import step
@@ -37,16 +37,10 @@ def with_slopes_of_outputs(program: Program) -> Program:
             new[old] = make(relu, inputs)
         elif old.op is step and old.inputs[0] in rectified:
             new[old] = make(step, (make(relu, inputs),))
-            firings.append(_fired(BY_OUTPUT, program, old, _WHY_BY_OUTPUT))
+            firings.append(fired(BY_OUTPUT, program, old, _WHY_BY_OUTPUT))
         else:
             new[old] = old.over(inputs)
     return program.rebuilt(new, firings) if firings else program
-
-
-def _fired(rule: str, program: Program, old: Instruction, reason: str) -> Firing:
-    node = program.names.get(old)
-    line = described(old, program.names) if node is None else written(node)
-    return Firing(rule, "specialise", line, reason)
 
 
 def with_pools_first(program: Program) -> Program:
@@ -73,7 +67,7 @@ class _Moves:
                 pooled = self.make(old.op, (self.new[old.inputs[0].inputs[0]],))
                 self.new[old] = pooled if isinstance(old.op, Winner) else self.make(relu, (pooled,))
                 if isinstance(old.op, MaxPool):
-                    firings.append(_fired(BEHIND, self.program, old, _WHY_BEHIND))
+                    firings.append(fired(BEHIND, self.program, old, _WHY_BEHIND))
                     notes[self.new[old]] = BEHIND
             elif old.op is multiply and (winner := self._sent_to(old, moved)) is not None:
                 self.new[old] = self._sent(old, winner)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from graphgrad.compiler.program import Firing, Instruction, Program, described, written
+from graphgrad.compiler.program import Firing, Instruction, Program, fired
 from graphgrad.compiler.schedule import in_tiles
 from graphgrad.graph import Formula, Operation, Type, at
 from graphgrad.ops import add
@@ -51,13 +51,8 @@ def with_starts(program: Program, lanes: bool) -> tuple[Program, Mapping[Instruc
             each = sum_.type.per_sample  # a sum over the samples begins at 0 for each thread
             if alone and each and sum_.type == old.type and _is_array(start) and in_tiles(sum_, lanes):
                 new[old] = Instruction(Started(sum_.op), (*new[sum_].inputs, new[start]), old.type)
-                node = program.names.get(old)
-                line = described(old, program.names) if node is None else written(node)
-                firings.append(
-                    Firing(
-                        "sum from a start", "specialise", line, "a register tile begins with what is added to the sum"
-                    )
-                )
+                reason = "a register tile begins with what is added to the sum"
+                firings.append(fired("sum from a start", program, old, reason))
                 break
     return (program.rebuilt(new, firings) if firings else program), new
 

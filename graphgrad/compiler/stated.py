@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import itertools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -127,6 +129,12 @@ def read(
         if any(at_once in index.terms for index in access.indices[:-1]):
             raise ValueError(f"{at_once} moves more than the last index of {access.array}")
     return Sum(out, left, right, extents, tile, limits, adds, start, at_once)
+
+
+def nameless(text: str) -> str:
+    """The text with its arrays by number: sums that differ in the names of their arrays only are one."""
+    count = itertools.count()
+    return re.sub(r"\w+(?=\[)", lambda name: f"array{next(count)}", text)
 
 
 def read_test(text: str) -> tuple[Access, Affine]:

@@ -19,7 +19,7 @@ from functools import cached_property
 from graphgrad.compiler.indices import Where, element, shown
 from graphgrad.compiler.names import LOOP_NAMES
 from graphgrad.compiler.pooled import Winners, read_winners
-from graphgrad.compiler.program import Builder, Firing, Instruction, Program, described, formula_of, written
+from graphgrad.compiler.program import Builder, Instruction, Program, fired, formula_of
 from graphgrad.compiler.rectified import sends_back
 from graphgrad.compiler.summed import Summed
 from graphgrad.graph import Axis, Formula, Index, Operation, at
@@ -44,10 +44,7 @@ def with_winners(program: Program) -> Program:
             continue
         op, operands = made
         new[old] = make(op, tuple(new[operand] for operand in operands))
-        node = program.names.get(old)
-        firings.append(
-            Firing(RULE, "specialise", described(old, program.names) if node is None else written(node), WHY)
-        )
+        firings.append(fired(RULE, program, old, WHY))
         notes[new[old]] = RULE
     if not firings:
         return program

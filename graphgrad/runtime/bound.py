@@ -169,10 +169,10 @@ class BoundStep:
 
     def explain(self) -> str:
         """What was rewritten and why, and how much memory a step on several samples takes."""
-        module, _ = self._module(2)
-        lanes = module.LANES > 1
         from graphgrad.compiler.starts import with_starts
 
+        module, _ = self._module(2)
+        lanes = module.LANES > 1
         program, _ = with_starts(self._program if lanes else with_descents(self._program), lanes)
         return explained(self._title, program, module.MEMORY, self.dtype)
 
@@ -188,10 +188,10 @@ class BoundStep:
         return self._modules[several]
 
     def _generate(self, several: bool, lanes: bool) -> str:
-        returns = self._program.values[self.objective]
         from graphgrad.compiler.cpu import print_step  # a step that is in the cache does without
         from graphgrad.compiler.lower import lower
 
+        returns = self._program.values[self.objective]
         step = lower(
             self._program if lanes else with_descents(self._program),
             self._leaves,

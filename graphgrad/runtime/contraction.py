@@ -19,7 +19,6 @@ Source: Goto and van de Geijn, Anatomy of high-performance matrix multiplication
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +29,7 @@ from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from graphgrad.compiler.stated import Access, Sum, read
+from graphgrad.compiler.stated import Access, Sum, nameless, read
 from graphgrad.runtime.lanes import Lanes
 from graphgrad.runtime.vectors import AT_ONCE, WHOLE, Pointer, affine, fma, rolled
 
@@ -84,14 +83,7 @@ def contraction(
     """
     if config.DISABLE_JIT:
         return in_python(text, extents, tile=tile, within=within, at_once=at_once)
-    count = itertools.count()
-    key = (
-        re.sub(r"\w+(?=\[)", lambda name: f"array{next(count)}", text),
-        repr(extents),
-        repr(tile),
-        repr(within),
-        repr(at_once),
-    )
+    key = nameless(text), repr(extents), repr(tile), repr(within), repr(at_once)
     if key not in _known:
         _known[key] = _compiled(read(text, extents, tile, within or {}, at_once))
         sums_of_products.add(_known[key])

@@ -239,11 +239,11 @@ class Function:
         return on_lanes(self.program)
 
     def _generate(self, lanes: bool = False) -> str:
-        wanted = [*self.outputs, *self.gradients.values()]
-        results = tuple(self.program.values[node] for node in wanted)
         from graphgrad.compiler.cpu import print_step  # a step that is in the cache does without
         from graphgrad.compiler.lower import lower
 
+        wanted = [*self.outputs, *self.gradients.values()]
+        results = tuple(self.program.values[node] for node in wanted)
         step = lower(
             self.program,
             self.leaves,

@@ -22,10 +22,8 @@ from numba.core.typeconv import Conversion
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, register_model
 
+from graphgrad.compiler.units import LANES
 from graphgrad.runtime.views import view_at
-
-LANES = {name: 64 // np.dtype(name).itemsize for name in ("float32", "float64")}
-"""How many samples are computed at once: the numbers of one cache line."""
 
 
 class Lanes(types.Type):  # type: ignore[misc]

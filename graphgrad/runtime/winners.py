@@ -21,8 +21,6 @@ matrices, 1978, multiplies them.
 from __future__ import annotations
 
 import functools
-import itertools
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -34,6 +32,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from graphgrad.compiler.pooled import WIDE, Winners, read_winners
+from graphgrad.compiler.stated import nameless
 from graphgrad.runtime.contraction import sums_of_products
 from graphgrad.runtime.copies import Writer
 from graphgrad.runtime.lanes import spread
@@ -59,9 +58,7 @@ def of_winners(
         raise ValueError(f"{text} takes {found.room(lanes)} numbers, and there is room for {room}")
     if config.DISABLE_JIT:
         return _in_python(found, lanes)
-    count = itertools.count()
-    nameless = re.sub(r"\w+(?=\[)", lambda name: f"array{next(count)}", text)
-    key = nameless, where.partition("[")[2], repr(extents), registers, lanes
+    key = nameless(text), nameless(where), repr(extents), registers, lanes
     if key not in _known:
         _known[key] = _compiled(found, registers, lanes)
         sums_of_products.add(_known[key])

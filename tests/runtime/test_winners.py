@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from numba import njit
 
 from graphgrad.compiler.pooled import read_winners
-from graphgrad.runtime.lanes import LANES, below, lanes_at
+from graphgrad.compiler.units import LANES
+from graphgrad.runtime.lanes import below, lanes_at
 from graphgrad.runtime.winners import of_winners
 
 KERNEL = "K[i, j, k, m] += x[j, {w} * p + r + k - {pad}, {w} * q + u + m - {pad}] * d[i, p, q]"
