@@ -115,7 +115,7 @@ def step(x_data, t_data, parameters, memory, thread, threads):
                 for j in range(3):
                     # ∂Σl/∂W⁽¹⁾ = Σₙ ∂Σl/∂C Bᵀ
                     dsum_l_dW1_lanes[i, j] += choose(alive, dsum_l_dC[i] * B[j], real(0.0))
-        # the sums of the lanes go into those of the thread
+        # these sums go into those of the thread
         partial = lanes_at(memory, mine + 32, (19,))
         for k in range(19):
             memory[mine + k] += sum_of_lanes(partial[k])

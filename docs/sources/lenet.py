@@ -312,12 +312,12 @@ def step(x_data, t_data, parameters, memory, thread, threads):
                 for j in range(256):
                     # ∂Σl/∂W = Σₙ ∂Σl/∂J Iᵀ
                     dsum_l_dW_lanes[i, j] += choose(alive, dsum_l_dz[i] * I[j], real(0.0))
-        # the sums of the lanes go into those of the thread
+        # these sums go into those of the thread
         partial = lanes_at(memory, mine + 6000, (2595,))
         for k in range(2595):
             memory[mine + k] += sum_of_lanes(partial[k])
         for k in range(3400):
-            memory[mine + 2595 + k] += memory[mine + 6000 + 41520 + k]
+            memory[mine + 2595 + k] += memory[mine + 47520 + k]
     meet(memory, threads)
     if thread == 0:
         # the sums of all threads go into those of the first
