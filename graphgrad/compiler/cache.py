@@ -207,12 +207,29 @@ def _locked(file: Path) -> Iterator[None]:
 def entries() -> list[Path]:
     """The folders of the cached programs, the longest unused first."""
     found = [path for path in folder().iterdir() if path.is_dir() and (path / "lock").exists()]
-    return sorted(found, key=lambda path: path.stat().st_mtime)
+    return sorted(found, key=_used)
+
+
+def _used(entry: Path) -> float:
+    """When a program was used last; long ago where another process has removed it since."""
+    with contextlib.suppress(FileNotFoundError):
+        return entry.stat().st_mtime
+    return 0.0
+
+
+def _bytes(entry: Path) -> int:
+    """The bytes that a program takes, without files that another process writes under another name or removes meanwhile."""
+    total = 0
+    for place, _, files in os.walk(entry):
+        for file in files:
+            with contextlib.suppress(FileNotFoundError):
+                total += os.stat(os.path.join(place, file)).st_size
+    return total
 
 
 def size() -> int:
     """The bytes that the cache takes."""
-    return sum(file.stat().st_size for entry in entries() for file in entry.rglob("*") if file.is_file())
+    return sum(map(_bytes, entries()))
 
 
 def bound(most: int = MOST_BYTES) -> int:
@@ -220,10 +237,10 @@ def bound(most: int = MOST_BYTES) -> int:
 
     Programs that were used within the last day stay, whatever they take.
     """
-    sizes = {entry: sum(file.stat().st_size for file in entry.rglob("*") if file.is_file()) for entry in entries()}
+    sizes = {entry: _bytes(entry) for entry in entries()}
     total, removed = sum(sizes.values()), 0
     for entry, size in sizes.items():  # the longest unused first
-        if total <= most or time.time() - entry.stat().st_mtime < RECENT:
+        if total <= most or time.time() - _used(entry) < RECENT:
             break
         shutil.rmtree(entry, ignore_errors=True)
         total, removed = total - size, removed + 1

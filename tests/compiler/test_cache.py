@@ -1,8 +1,10 @@
 """The kernel cache: written once, shared by processes, private, and rebuilt where it is damaged."""
 
 import os
+import shutil
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -112,6 +114,32 @@ def test_entries_can_be_counted_and_cleared(home):
     assert cache.size() > 0
     assert cache.clear() == 1
     assert cache.entries() == []
+
+
+def test_files_that_come_and_go_meanwhile_are_no_obstacle(home):
+    """Numba writes under another name first; another process may do so, or remove a program, at any moment."""
+    home.mkdir(mode=0o700)
+    entry, stop = home / "program", threading.Event()
+
+    def come_and_go():
+        while not stop.is_set():
+            entry.mkdir()
+            for k in range(20):
+                (entry / ("lock" if k == 0 else f"step.pyc.{k}")).touch()
+            shutil.rmtree(entry)
+
+    other = threading.Thread(target=come_and_go)
+    switching = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    other.start()
+    try:
+        for _ in range(300):
+            assert cache.size() == 0
+            assert cache.bound() == 0
+    finally:
+        stop.set()
+        other.join()
+        sys.setswitchinterval(switching)
 
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root can write everywhere")
