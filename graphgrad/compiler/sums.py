@@ -82,7 +82,8 @@ class Sums(Values):
             first = shown(Index(((Axis(ROW, band.times), rows.count),)))
         row = None if self.lanes else row_in(instruction, formula)
         shapes = [operand.type.shape for operand in instruction.inputs]
-        tile = tile_of(formula if band is None else rows_of(formula, rows), shapes, row)
+        per_sample = [operand.type.per_sample for operand in instruction.inputs]
+        tile = tile_of(formula if band is None else rows_of(formula, rows), shapes, per_sample, row)
         by_name = {axis.name: axis for axis in formula.axes}
         sides = [axis and by_name[axis.name] for axis in (tile.left, tile.right)]
         loops = dict(zip(formula.axes, axes, strict=True))

@@ -33,7 +33,10 @@ REST = 1.1
 """What a rest that does not fill a tile is taken to cost: it is code of its own."""
 
 ALONG = 0.45
-"""What a load costs, in products, of a number that is used once: it goes along with its product."""
+"""What a load costs, in products, of a number that is used once, where it goes along with its product."""
+
+FOR_SUMS = 3 / 4
+"""Which share of the registers holds sums, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +49,25 @@ class Tile:
 
 
 @lru_cache(maxsize=1)
-def _wide() -> bool:
-    """Whether lanes fill one register each."""
+def _registers() -> tuple[int, int]:
+    """How many registers for vectors the processor has, and how many of them lanes fill: a cache line of 64 bytes."""
     import llvmlite.binding
 
-    features = os.environ.get("NUMBA_CPU_FEATURES")
-    return bool("+avx512f" in features if features else llvmlite.binding.get_host_cpu_features().get("avx512f", False))
+    given = os.environ.get("NUMBA_CPU_FEATURES")
+    has = {one[1:] for one in given.split(",") if one[:1] == "+"} if given else set[str]()
+    if not given:
+        has = {name for name, there in llvmlite.binding.get_host_cpu_features().items() if there}
+    if "avx512f" in has:
+        return 32, 1
+    if "avx" in has:
+        return 16, 2
+    return (32, 4) if "neon" in has else (16, 4)
 
 
 def registers() -> int:
     """How many sums of lanes fit into the registers beside what is being multiplied."""
-    return 24 if _wide() else 6
+    count, wide = _registers()
+    return int(count * FOR_SUMS) // wide
 
 
 def is_tiled(formula: Formula, per_sample: Sequence[bool]) -> bool:
@@ -98,14 +109,20 @@ def _moves_last(axis: Axis, read: Sequence[Index]) -> bool:
     return whole and not any(steps[:-1]) and (not steps or 0 <= steps[-1] <= SEVERAL)
 
 
-def tile_of(formula: Formula, shapes: Sequence[Sequence[int]], row: Axis | None = None) -> Tile:
+def tile_of(
+    formula: Formula, shapes: Sequence[Sequence[int]], per_sample: Sequence[bool], row: Axis | None = None
+) -> Tile:
     """The tile that needs the fewest loads and products for operands of these shapes, with what is left over at the ends
     of its axes.
 
     It does not extend along a `row` that is computed at once. Along an axis that is not the tile's, what an operand
-    would need zeros for around it is left out.
+    would need zeros for around it is left out. What is not `per_sample`, or does not go along the row, is one number for
+    all lanes.
     """
     uses = [{axis for index in read for axis, _ in index.terms} for read in formula.reads]
+    _, wide = _registers()
+    on_lanes = per_sample if row is None else [row in axes for axes in uses]
+    widths = wide if on_lanes[0] else 1, wide if on_lanes[1] else 1
     own: list[list[Axis | None]] = [
         [
             axis
@@ -125,12 +142,12 @@ def tile_of(formula: Formula, shapes: Sequence[Sequence[int]], row: Axis | None 
             others = math.prod(axis.extent or 1 for axis in formula.axes if axis not in (left, right))
             kept = math.prod(share for axis, share in inside.items() if axis not in (left, right))
             for a, b in itertools.product(_lengths(left), _lengths(right)):
-                if a * b > registers():
+                if not _fits(a, b, widths):
                     continue
                 stretches = [
                     _pieces(1 if axis is None else axis.extent or 1, size) for axis, size in ((left, a), (right, b))
                 ]
-                cost = sum(m * n * _cost(p, q) for (m, p), (n, q) in itertools.product(*stretches))
+                cost = sum(m * n * _cost(p, q, widths) for (m, p), (n, q) in itertools.product(*stretches))
                 total = cost * others * kept * REST ** (len(stretches[0]) + len(stretches[1]) - 2)
                 if best is None or total < best[0]:
                     best = total, Tile(left, right, (a, b))
@@ -138,11 +155,22 @@ def tile_of(formula: Formula, shapes: Sequence[Sequence[int]], row: Axis | None 
     return best[1]
 
 
-def _cost(rows: int, columns: int) -> float:
-    """What one round of a tile costs: its products, its loads, and the round itself."""
-    once = ALONG if _wide() else 1.0
-    loads = rows + columns if min(rows, columns) > 1 else 1 + once * max(rows, columns)
-    return rows * columns + loads + 2
+def _fits(rows: int, columns: int, widths: tuple[int, int]) -> bool:
+    """Whether a tile leaves a register free, beside its sums, the numbers of its shorter side and one of the longer."""
+    (held, width), (_, passing) = sorted([(rows, widths[0]), (columns, widths[1])], key=lambda side: side[0])
+    count, wide = _registers()
+    return rows * columns <= registers() and rows * columns * wide + held * width + passing < count
+
+
+def _cost(rows: int, columns: int, widths: tuple[int, int]) -> float:
+    """What one round of a tile costs: its products, its loads, and the round itself.
+
+    Registers as wide as lanes take a number that is used once along with its product.
+    """
+    _, wide = _registers()
+    left, right = rows * widths[0], columns * widths[1]
+    alone = ALONG if min(rows, columns) == 1 and wide == 1 else 1.0
+    return wide * rows * columns + min(left, right) + alone * max(left, right) + 2
 
 
 def _lengths(axis: Axis | None) -> range:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +14,7 @@ from graphgrad.calculus.gradient import sweep
 from graphgrad.compiler import cache
 from graphgrad.compiler.descent import with_descents
 from graphgrad.compiler.products import on_lanes
-from graphgrad.compiler.program import program
+from graphgrad.compiler.program import Program, program
 from graphgrad.compiler.rewrites import rewrite
 from graphgrad.compiler.summed import with_sums
 from graphgrad.compiler.winners import with_winners
@@ -112,7 +113,7 @@ class BoundStep:
         with graph.derivation():
             for parameter in trained:
                 updates.update(optimizer.update(parameter, gradients[parameter], state))
-        self._program = with_winners(with_sums(rewrite(program([self.objective], updates), function.rewrites)))
+        self._written, self._rewrites = program([self.objective], updates), function.rewrites
         self._leaves = (*self.inputs, *own, *state.initial)
         self._title = graph.title
         self._modules: dict[bool, tuple[Any, str]] = {}
@@ -167,6 +168,11 @@ class BoundStep:
         """The generated source of a step on several samples."""
         return self._module(2)[1]
 
+    @cached_property
+    def _program(self) -> Program:
+        """What is computed, rewritten; a step that is in the cache does without, since it is found as it was written."""
+        return with_winners(with_sums(rewrite(self._written, self._rewrites)))
+
     def explain(self) -> str:
         """What was rewritten and why, and how much memory a step on several samples takes."""
         from graphgrad.compiler.starts import with_starts
@@ -180,24 +186,24 @@ class BoundStep:
         """The compiled step for so many samples, and its source: one sample is computed alone, several by a team."""
         several = samples > 1
         if several not in self._modules:
-            lanes = several and on_lanes(self._program)
             self._modules[several] = cache.load(
-                f"{self.dtype.name} bound {several} {lanes}\n{self._program.key()}",
-                lambda: self._generate(several, lanes),
+                f"{self.dtype.name} bound {several} {self._rewrites}\n{self._written.key()}",
+                lambda: self._generate(several),
             )
         return self._modules[several]
 
-    def _generate(self, several: bool, lanes: bool) -> str:
+    def _generate(self, several: bool) -> str:
         from graphgrad.compiler.cpu import print_step  # a step that is in the cache does without
         from graphgrad.compiler.lower import lower
 
-        returns = self._program.values[self.objective]
+        found = self._program
+        lanes = several and on_lanes(found)
         step = lower(
-            self._program if lanes else with_descents(self._program),
+            found if lanes else with_descents(found),
             self._leaves,
             self._title,
             self.dtype.name,
-            returns=returns,
+            returns=found.values[self.objective],
             lanes=lanes,
             team=several,
             resident=True,

@@ -172,7 +172,7 @@ class _ToKernel(Writer):
     def sum_up(self, rows: Any, slopes: Any, places: Any, count: Any, group: list[tuple[int, int, Any]]) -> list[Any]:
         """Σ number · row over some windows, for a group of vectors that stay in registers."""
         b, windows = self.b, self.of.extent(*self.of.windows)
-        wanted = min(-(-BUSY // len(group)), 4)
+        wanted = min(-(-BUSY // len(group)), self.registers // len(group), 4)
         turns = next(n for n in range(wanted, 0, -1) if windows % n == 0)  # windows that have sums of their own
 
         def step(carried: list[Any]) -> list[Any]:
