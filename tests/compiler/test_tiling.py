@@ -1,5 +1,7 @@
 """Register tiles: which one is chosen for a sum of products, and the numbers that come of it."""
 
+import re
+
 import numpy as np
 import pytest
 from numba import config
@@ -55,3 +57,22 @@ def test_a_small_padded_map_is_made_column_by_column():
     with gg.Graph("not padded") as g:
         g.A = gg.conv(gg.input("x", 2, 10, 10), gg.param("K", 16, 2, 3, 3))
     assert 'tile={"i": 16}' not in gg.compile(g, "A", dtype="float32").source_on_lanes  # nothing to leave out
+
+
+@pytest.mark.skipif(config.DISABLE_JIT or config.BOUNDSCHECK, reason="reads the machine code of register tiles")
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("maps", "size", "kernel"), [(64, 16, 3), (5, 9, 3), (16, 12, 5)])
+def test_the_sums_of_a_tile_stay_in_registers(maps, size, kernel, dtype):
+    """No number is put aside in memory and read again between the products of a tile, on the processor at hand."""
+    f = gg.compile(padded(maps, size, kernel), "l", wrt=["x", "K", "L"], dtype=dtype, keep=False)
+    f(
+        x=np.ones((32, 2, size, size), dtype),
+        K=np.ones((maps, 2, kernel, kernel), dtype),
+        L=np.ones((maps, maps, kernel, kernel), dtype),
+    )
+    (machine_code,) = f._lanes_module[0].step.inspect_asm().values()
+    rounds = [part for part in re.split(r"^\S*BB\d+_\d+:", machine_code, flags=re.MULTILINE) if part.count("vfmadd") >= 4]
+    if not rounds:
+        pytest.skip("a processor without vfmadd")
+    for part in rounds:
+        assert not re.search(r"v(mov\w+|fmadd\w+)\s+-?\d*\(%rsp\), %[xyz]mm", part)
