@@ -13,10 +13,12 @@ from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding
+import numpy as np
 from numba import config, njit, types, version_info
 from numba.core import sigutils
 from numba.core.runtime import rtsys
 from numba.extending import intrinsic
+from numba.np import numpy_support
 
 from graphgrad.runtime import blas
 
@@ -34,6 +36,7 @@ def kernel(signature: str) -> Callable[[Callable[..., Any]], Any]:
             return njit(signature, cache=True, **OPTIONS)(step)
         small = njit(cache=True, **OPTIONS)(_small(step, signature))
         _load_alone(small)
+        _typed_alone(small)
         small.compile(signature)
         small.disable_compile()
         return small
@@ -46,6 +49,7 @@ def loop(run: Callable[..., Any]) -> Any:
     looped = njit(cache=True, nogil=True, error_model="numpy")(run)
     if not config.DISABLE_JIT:
         _load_alone(looped)
+        _typed_alone(looped)
     return looped
 
 
@@ -73,6 +77,20 @@ def _load_alone(dispatcher: Any) -> None:
         return found
 
     cache.load_overload = load_overload
+
+
+def _typed_alone(dispatcher: Any) -> None:
+    """The types of arrays of numbers without Numba's own rule, which asks whether they are masked: for that it loads all of
+    `numpy.ma`."""
+    general = dispatcher.typeof_pyval
+
+    def type_of(value: Any) -> Any:
+        if type(value) is not np.ndarray or value.dtype.char not in "fd" or not value.dtype.isnative:
+            return general(value)
+        kind, layout = numpy_support.from_dtype(value.dtype), numpy_support.map_layout(value)
+        return types.Array(kind, value.ndim, layout, readonly=not value.flags.writeable)
+
+    dispatcher.typeof_pyval = type_of
 
 
 def _small(step: Callable[..., Any], signature: str) -> Callable[..., Any]:
