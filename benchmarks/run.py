@@ -10,8 +10,9 @@ peer may hold NumPy or Numba back for all that it shares an environment with). T
 shows the median of the rounds, its ratio to the best peer with the smallest and the largest of the rounds, and what is
 asked of that ratio; benchmarks/results.json holds all of it. A peer that is not installed is left out.
 
-A first step of graphgrad is the median of three processes with an empty kernel cache each, or with the cache of the one
-before; with more threads it is the same kernel, which is in the cache.
+A first step of graphgrad and of JAX is the median of three processes with an empty cache each, or with the cache of the
+one before, taken in turns; with more threads graphgrad has the same kernel, which is in the cache. What is asked of it is
+so many seconds on a machine on which JAX takes so many, and so a ratio to JAX's.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Runner:
 
     def __init__(self, contender: str, workload: str, threads: int, cache: str) -> None:
         self.contender = contender
-        environment = {**os.environ, "GRAPHGRAD_CACHE_DIR": cache, **_threads(threads)}
+        environment = {**os.environ, **_cached(contender, cache), **_threads(threads)}
         unlike_a_user = ("OPENBLAS_", "PYTHONDONTWRITEBYTECODE")
         environment = {name: value for name, value in environment.items() if not name.startswith(unlike_a_user)}
         python = str(OWN) if contender == "graphgrad" and OWN.exists() else sys.executable
@@ -74,6 +75,14 @@ class Runner:
     def close(self) -> None:
         self.process.kill()
         self.process.communicate()
+
+
+def _cached(contender: str, cache: str) -> dict[str, str]:
+    """Where a contender keeps what it compiled."""
+    if contender == "graphgrad":
+        return {"GRAPHGRAD_CACHE_DIR": cache}
+    least = ("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES")
+    return {"JAX_COMPILATION_CACHE_DIR": f"{cache}/jax", **dict.fromkeys(least, "0")} if contender == "jax" else {}
 
 
 def _threads(count: int) -> dict[str, str]:
@@ -121,23 +130,53 @@ def measured(name: str, load: Workload, threads: int, cache: str) -> list[dict[s
     return rows
 
 
-def starts(name: str, threads: int, cache: str | None) -> list[float]:
+def starts(name: str, threads: int, cache: str | None, contenders: list[str]) -> dict[str, list[float]]:
     """How long the first step took in some new processes: on one cache, or on an empty one each."""
-    found = []
+    found: dict[str, list[float]] = {contender: [] for contender in contenders}
     for _ in range(STARTS):
-        with tempfile.TemporaryDirectory() as empty:
-            runner = Runner("graphgrad", name, threads, cache or empty)
-            found.append(runner.began["first"])
-            runner.close()
-    return sorted(found)
+        for contender in contenders:
+            with tempfile.TemporaryDirectory() as empty:
+                runner = Runner(contender, name, threads, cache or empty)
+                found[contender].append(runner.began["first"])
+                runner.close()
+    return found
+
+
+def _began(name: str, load: Workload, threads: int, cache: str, rows: list[dict[str, Any]]) -> None:
+    """Adds the first steps to the rows: in seconds, and as ratios to JAX's where that is asked."""
+    by_name = {row["contender"]: row for row in rows}
+    contenders = [one for one in ("graphgrad", "jax") if one in by_name and (one == "graphgrad" or load.starts)]
+    cached = starts(name, threads, cache, contenders)
+    cold = starts(name, threads, None, contenders) if threads == min(load.asked) else {}
+    for contender in contenders:
+        by_name[contender]["firsts, cached"] = cached[contender]
+        if cold:
+            by_name[contender]["firsts"] = cold[contender]
+            by_name[contender]["first"] = statistics.median(cold[contender])
+    if len(contenders) > 1 and load.starts:
+        for label, found, asked in (("firsts", cold, load.starts[0]), ("firsts, cached", cached, load.starts[1])):
+            if found:
+                ratios = [a / b for a, b in zip(found["graphgrad"], found["jax"], strict=True)]
+                by_name["graphgrad"][f"{label}: to JAX's, asked"] = statistics.median(ratios), asked.asked / asked.jax
 
 
 def shown(seconds: float) -> str:
     return f"{seconds * 1e6:10.3f} µs" if seconds < 1e-3 else f"{seconds * 1e3:10.3f} ms"
 
 
-def _spread(seconds: list[float]) -> str:
-    return f"{statistics.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f})"
+def _first(row: dict[str, Any]) -> str:
+    """The first steps of a row, as text."""
+    if "firsts, cached" not in row:
+        return f"first step {row['first']:.2f} s"
+    parts = []
+    for label, words in (("firsts", "first step"), ("firsts, cached", "cached")):
+        if label in row:
+            seconds = row[label]
+            text = f"{words} {statistics.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f})"
+            if (against := row.get(f"{label}: to JAX's, asked")) is not None:
+                text += f" {against[0]:.2f} times JAX's, asked {against[1]:.2f}"
+            parts.append(text)
+    return ", ".join(parts)
 
 
 def main() -> None:
@@ -149,10 +188,7 @@ def main() -> None:
             for threads in load.asked:
                 print(f"\n{load.name}, {threads} thread{'s' * (threads > 1)}, one step")
                 rows = measured(name, load, threads, cache)
-                ours = next(row for row in rows if row["contender"] == "graphgrad")
-                ours["firsts, cached"] = starts(name, threads, cache)
-                ours["firsts"] = starts(name, threads, None) if threads == min(load.asked) else ours["firsts, cached"]
-                ours["first"], ours["first, cached"] = map(statistics.median, (ours["firsts"], ours["firsts, cached"]))
+                _began(name, load, threads, cache, rows)
                 for row in rows:
                     ratio = (
                         f"{row['ratio']:7.3f} ({row['spread'][0]:.3f} to {row['spread'][1]:.3f})"
@@ -160,11 +196,8 @@ def main() -> None:
                         else ""
                     )
                     asked = f"  asked {row['asked']}" if row["asked"] else ""
-                    first = f"first step {row['first']:.2f} s"
-                    if "firsts" in row:
-                        first = f"first step {_spread(row['firsts'])}, cached {_spread(row['firsts, cached'])}"
                     print(
-                        f"  {row['contender']:10} {shown(row['median'])} {ratio}{asked}   {first}, {row['memory']:.0f} MiB"
+                        f"  {row['contender']:10} {shown(row['median'])} {ratio}{asked}   {_first(row)}, {row['memory']:.0f} MiB"
                     )
                 results += rows
     file = HERE / "results.json"
