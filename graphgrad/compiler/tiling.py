@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
+from graphgrad.compiler.processor import registers_for_lanes
 from graphgrad.compiler.residues import residues
 from graphgrad.graph import Axis, Formula, Index, at
 
@@ -48,25 +47,9 @@ class Tile:
     sizes: tuple[int, int]
 
 
-@lru_cache(maxsize=1)
-def _registers() -> tuple[int, int]:
-    """How many registers for vectors the processor has, and how many of them lanes fill: a cache line of 64 bytes."""
-    import llvmlite.binding
-
-    given = os.environ.get("NUMBA_CPU_FEATURES")
-    has = {one[1:] for one in given.split(",") if one[:1] == "+"} if given else set[str]()
-    if not given:
-        has = {name for name, there in llvmlite.binding.get_host_cpu_features().items() if there}
-    if "avx512f" in has:
-        return 32, 1
-    if "avx" in has:
-        return 16, 2
-    return (32, 4) if "neon" in has else (16, 4)
-
-
 def registers() -> int:
     """How many sums of lanes fit into the registers beside what is being multiplied."""
-    count, wide = _registers()
+    count, wide = registers_for_lanes()
     return int(count * FOR_SUMS) // wide
 
 
@@ -120,7 +103,7 @@ def tile_of(
     all lanes.
     """
     uses = [{axis for index in read for axis, _ in index.terms} for read in formula.reads]
-    _, wide = _registers()
+    _, wide = registers_for_lanes()
     on_lanes = per_sample if row is None else [row in axes for axes in uses]
     widths = wide if on_lanes[0] else 1, wide if on_lanes[1] else 1
     own: list[list[Axis | None]] = [
@@ -158,7 +141,7 @@ def tile_of(
 def _fits(rows: int, columns: int, widths: tuple[int, int]) -> bool:
     """Whether a tile leaves a register free, beside its sums, the numbers of its shorter side and one of the longer."""
     (held, width), (_, passing) = sorted([(rows, widths[0]), (columns, widths[1])], key=lambda side: side[0])
-    count, wide = _registers()
+    count, wide = registers_for_lanes()
     return rows * columns <= registers() and rows * columns * wide + held * width + passing < count
 
 
@@ -167,7 +150,7 @@ def _cost(rows: int, columns: int, widths: tuple[int, int]) -> float:
 
     Registers as wide as lanes take a number that is used once along with its product.
     """
-    _, wide = _registers()
+    _, wide = registers_for_lanes()
     left, right = rows * widths[0], columns * widths[1]
     alone = ALONG if min(rows, columns) == 1 and wide == 1 else 1.0
     return wide * rows * columns + min(left, right) + alone * max(left, right) + 2

@@ -20,6 +20,7 @@ from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from graphgrad.compiler.processor import features
 from graphgrad.runtime import coefficients
 from graphgrad.runtime.lanes import Lanes
 
@@ -92,7 +93,7 @@ FAR = 1e5
 
 def has_fma() -> bool:
     """Whether the processor multiplies and adds in one step."""
-    return bool(binding.get_host_cpu_features().get("fma")) or not binding.get_process_triple().startswith("x86")
+    return "fma" in features() or not binding.get_process_triple().startswith("x86")
 
 
 class _Writer:

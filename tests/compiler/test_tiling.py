@@ -8,6 +8,7 @@ from numba import config
 from scipy import signal
 
 import graphgrad as gg
+from graphgrad.compiler import processor
 from graphgrad.compiler.tiling import registers
 
 
@@ -71,8 +72,29 @@ def test_the_sums_of_a_tile_stay_in_registers(maps, size, kernel, dtype):
         L=np.ones((maps, maps, kernel, kernel), dtype),
     )
     (machine_code,) = f._lanes_module[0].step.inspect_asm().values()
-    rounds = [part for part in re.split(r"^\S*BB\d+_\d+:", machine_code, flags=re.MULTILINE) if part.count("vfmadd") >= 4]
+    rounds = [
+        part for part in re.split(r"^\S*BB\d+_\d+:", machine_code, flags=re.MULTILINE) if part.count("vfmadd") >= 4
+    ]
     if not rounds:
         pytest.skip("a processor without vfmadd")
     for part in rounds:
         assert not re.search(r"v(mov\w+|fmadd\w+)\s+-?\d*\(%rsp\), %[xyz]mm", part)
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "count", "of_bytes"),
+    [
+        ("skylake-avx512", "+avx,+avx2,+fma,+avx512f", 32, 64),
+        ("haswell", "+avx,+avx2,+fma,-avx512f", 16, 32),
+        ("cortex-a72", "+neon", 32, 16),
+        ("generic", None, 16, 16),
+    ],
+)
+def test_registers_are_those_of_the_processor_that_numba_is_told(monkeypatch, name, told, count, of_bytes):
+    monkeypatch.setenv("NUMBA_CPU_NAME", name)
+    monkeypatch.delenv("NUMBA_CPU_FEATURES", raising=False)
+    if told is not None:
+        monkeypatch.setenv("NUMBA_CPU_FEATURES", told)
+    for known in (processor.features, processor.registers_for_lanes):
+        monkeypatch.setattr(processor, known.__name__, known.__wrapped__)
+    assert processor.registers_for_lanes() == (count, 64 // of_bytes)
