@@ -63,8 +63,9 @@ def test_a_small_padded_map_is_made_column_by_column():
 @pytest.mark.skipif(config.DISABLE_JIT or config.BOUNDSCHECK, reason="reads the machine code of register tiles")
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("maps", "size", "kernel"), [(64, 16, 3), (5, 9, 3), (16, 12, 5)])
-def test_the_sums_of_a_tile_stay_in_registers(maps, size, kernel, dtype):
+def test_the_sums_of_a_tile_stay_in_registers(monkeypatch, tmp_path, maps, size, kernel, dtype):
     """No number is put aside in memory and read again between the products of a tile, on the processor at hand."""
+    monkeypatch.setenv("GRAPHGRAD_CACHE_DIR", str(tmp_path))  # machine code from the cache cannot be read
     f = gg.compile(padded(maps, size, kernel), "l", wrt=["x", "K", "L"], dtype=dtype, keep=False)
     f(
         x=np.ones((32, 2, size, size), dtype),
