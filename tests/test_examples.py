@@ -8,6 +8,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from numba import config
+
+pytestmark = pytest.mark.timeout(1500 if config.DISABLE_JIT else 300)  # without a compiler, to train takes minutes
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
