@@ -2,7 +2,8 @@
 
 `product(out, left, right)` is out = left right, and `add_product(out, left, right, scale, keep)` adds to what was there:
 out = keep · out + scale · left right. Matrices are in row order or transposed; no array is made. `share_of_product` and
-`add_share_of_product` take the number of a thread and of all, and make that thread's share of the rows of the result.
+`add_share_of_product` take the number of a thread and of all, and make that thread's share of the result: some of its rows
+or, where there are more of these, of its columns. The operand that is not shared is what each thread has to read whole.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from numba.extending import intrinsic
 
 WHOLE, LETTER, ANY = ir.IntType(64), ir.IntType(8), ir.IntType(8).as_pointer()
 _KINDS = {types.float32: "s", types.float64: "d"}
+TOGETHER = 16
+"""Rows and columns are shared so many at a time: those of a register tile of the library, and of a cache line."""
 
 
 def _product(typing_context: Any, out: Any, left: Any, right: Any) -> Any:
@@ -63,36 +66,50 @@ def _typed(out: Any, left: Any, right: Any, *others: Any) -> Any:
         def letter(text: str) -> Any:
             return ir.Constant(LETTER, ord(text))
 
-        first: Any = ir.Constant(WHOLE, 0)
+        first_row: Any = ir.Constant(WHOLE, 0)
+        first_column: Any = ir.Constant(WHOLE, 0)
+        width = columns
         if share:
             thread, threads = share
-            first = builder.sdiv(builder.mul(rows, thread), threads)
-            rows = builder.sub(
-                builder.sdiv(builder.mul(rows, builder.add(thread, ir.Constant(WHOLE, 1))), threads), first
-            )
+            wide = builder.icmp_signed(">", columns, rows)
+            extent = builder.select(wide, columns, rows)
+            first = _beginning(builder, extent, thread, threads)
+            count = builder.sub(_beginning(builder, extent, builder.add(thread, ir.Constant(WHOLE, 1)), threads), first)
+            first_row, first_column = builder.select(wide, first_row, first), builder.select(wide, first, first_column)
+            rows, columns = builder.select(wide, rows, count), builder.select(wide, count, columns)
 
-        def operand(kind: Any, shape: Any, array: Any, row: Any) -> tuple[Any, Any, Any]:
+        def operand(kind: Any, shape: Any, array: Any, row: Any, column: Any) -> tuple[Any, Any, Any]:
             in_rows = kind.layout == "C"
             step = shape[1] if in_rows else shape[0]
-            start = builder.gep(array.data, [builder.mul(row, step) if in_rows else row])
+            far, near = (row, column) if in_rows else (column, row)
+            start = builder.gep(array.data, [builder.add(builder.mul(far, step), near)])
             return letter("n" if in_rows else "t"), builder.bitcast(start, ANY), step
 
-        trans_a, data_a, step_a = operand(right_type, shapes[2], a, ir.Constant(WHOLE, 0))
-        trans_b, data_b, step_b = operand(left_type, shapes[1], b, first)
+        trans_a, data_a, step_a = operand(right_type, shapes[2], a, ir.Constant(WHOLE, 0), first_column)
+        trans_b, data_b, step_b = operand(left_type, shapes[1], b, first_row, ir.Constant(WHOLE, 0))
         called = ir.FunctionType(
             ir.IntType(32),
             [LETTER, LETTER, LETTER, WHOLE, WHOLE, WHOLE, ANY, ANY, WHOLE, ANY, WHOLE, ANY, ANY, WHOLE],
         )
         gemm = cgutils.get_or_insert_function(builder.module, called, "numba_xxgemm")
         sizes = columns, rows, inner
-        target = builder.bitcast(builder.gep(c.data, [builder.mul(first, columns)]), ANY)
+        start = builder.add(builder.mul(first_row, width), first_column)
+        target = builder.bitcast(builder.gep(c.data, [start]), ANY)
         builder.call(
             gemm,
-            (letter(kind), trans_a, trans_b, *sizes, scale, data_a, step_a, data_b, step_b, keep, target, columns),
+            (letter(kind), trans_a, trans_b, *sizes, scale, data_a, step_a, data_b, step_b, keep, target, width),
         )
         return context.get_dummy_value()
 
     return types.none(out, left, right, *others), generate
+
+
+def _beginning(builder: Any, extent: Any, thread: Any, threads: Any) -> Any:
+    """Where the share of a thread begins."""
+    together = ir.Constant(WHOLE, TOGETHER)
+    count = builder.sdiv(builder.add(extent, ir.Constant(WHOLE, TOGETHER - 1)), together)
+    first = builder.mul(builder.sdiv(builder.mul(count, thread), threads), together)
+    return builder.select(builder.icmp_signed("<", first, extent), first, extent)
 
 
 def _product_in_python(out: Any, left: Any, right: Any) -> None:
@@ -103,20 +120,23 @@ def _add_product_in_python(out: Any, left: Any, right: Any, scale: Any, keep: An
     out[...] = keep * out + scale * (left @ right)
 
 
-def _rows(out: Any, thread: int, threads: int) -> slice:
-    return slice(len(out) * thread // threads, len(out) * (thread + 1) // threads)
+def _share(out: Any, thread: int, threads: int) -> tuple[slice, slice]:
+    rows, columns = out.shape
+    count = -(-max(rows, columns) // TOGETHER)
+    some = slice(count * thread // threads * TOGETHER, count * (thread + 1) // threads * TOGETHER)
+    return (slice(None), some) if columns > rows else (some, slice(None))
 
 
 def _share_of_product_in_python(out: Any, left: Any, right: Any, thread: int, threads: int) -> None:
-    rows = _rows(out, thread, threads)
-    _product_in_python(out[rows], left[rows], right)
+    rows, columns = _share(out, thread, threads)
+    out[rows, columns] = left[rows] @ right[:, columns]
 
 
 def _add_share_of_product_in_python(
     out: Any, left: Any, right: Any, scale: Any, keep: Any, thread: int, threads: int
 ) -> None:
-    rows = _rows(out, thread, threads)
-    _add_product_in_python(out[rows], left[rows], right, scale, keep)
+    rows, columns = _share(out, thread, threads)
+    _add_product_in_python(out[rows, columns], left[rows], right[:, columns], scale, keep)
 
 
 if config.DISABLE_JIT:
