@@ -40,9 +40,9 @@ TOLERANCE = 2e-3
 class Runner:
     """A contender's process; None of it where it could not start."""
 
-    def __init__(self, contender: str, workload: str, threads: int, cache: str) -> None:
+    def __init__(self, contender: str, workload: str, threads: int, cache: str | None) -> None:
         self.contender = contender
-        environment = {**os.environ, **_cached(contender, cache), **_threads(threads)}
+        environment = {**os.environ, **(_cached(contender, cache) if cache else {}), **_threads(threads)}
         unlike_a_user = ("OPENBLAS_", "PYTHONDONTWRITEBYTECODE")
         environment = {name: value for name, value in environment.items() if not name.startswith(unlike_a_user)}
         python = str(OWN) if contender == "graphgrad" and OWN.exists() else sys.executable
@@ -96,7 +96,7 @@ def measured(name: str, load: Workload, threads: int, cache: str) -> list[dict[s
     runners, rows = [], []
     for contender in ("graphgrad", *load.peers):
         try:
-            runners.append(Runner(contender, name, threads, cache))
+            runners.append(Runner(contender, name, threads, cache if contender == "graphgrad" else None))
         except ChildProcessError as error:
             print(f"  {contender}: left out, {error}")
     ours = next(runner for runner in runners if runner.contender == "graphgrad")
@@ -131,7 +131,7 @@ def measured(name: str, load: Workload, threads: int, cache: str) -> list[dict[s
 
 
 def starts(name: str, threads: int, cache: str | None, contenders: list[str]) -> dict[str, list[float]]:
-    """How long the first step took in some new processes: on one cache, or on an empty one each."""
+    """How long each contender's first step took in some new processes, in turns: on one cache, or on an empty one each."""
     found: dict[str, list[float]] = {contender: [] for contender in contenders}
     for _ in range(STARTS):
         for contender in contenders:
@@ -146,13 +146,15 @@ def _began(name: str, load: Workload, threads: int, cache: str, rows: list[dict[
     """Adds the first steps to the rows: in seconds, and as ratios to JAX's where that is asked."""
     by_name = {row["contender"]: row for row in rows}
     contenders = [one for one in ("graphgrad", "jax") if one in by_name and (one == "graphgrad" or load.starts)]
+    if load.starts and len(contenders) > 1:
+        Runner("jax", name, threads, cache).close()  # fills its cache
     cached = starts(name, threads, cache, contenders)
     cold = starts(name, threads, None, contenders) if threads == min(load.asked) else {}
     for contender in contenders:
         by_name[contender]["firsts, cached"] = cached[contender]
         if cold:
             by_name[contender]["firsts"] = cold[contender]
-            by_name[contender]["first"] = statistics.median(cold[contender])
+        by_name[contender]["first"] = statistics.median((cold or cached)[contender])
     if len(contenders) > 1 and load.starts:
         for label, found, asked in (("firsts", cold, load.starts[0]), ("firsts, cached", cached, load.starts[1])):
             if found:

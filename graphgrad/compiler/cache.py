@@ -22,6 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from graphgrad.compiler.processor import features
 from graphgrad.graph import GraphError
 
 VARIABLE = "GRAPHGRAD_CACHE_DIR"
@@ -92,10 +93,9 @@ def fingerprint() -> str:
         for file in sorted((package / stage).glob("*.py")):
             own.update(file.read_bytes())
     processor = os.environ.get("NUMBA_CPU_NAME") or llvmlite.binding.get_host_cpu_name()
-    features = os.environ.get("NUMBA_CPU_FEATURES", "")
     switches = " ".join(f"{k}={v}" for k, v in sorted(os.environ.items()) if k.startswith("NUMBA_") and k in _SWITCHES)
     parts = (own.hexdigest(), numba.__version__, llvmlite.__version__, numpy.__version__, sys.version, processor)
-    return "\n".join((*parts, features, switches))
+    return "\n".join((*parts, " ".join(sorted(features())), switches))
 
 
 _SWITCHES = {"NUMBA_BOUNDSCHECK", "NUMBA_DISABLE_JIT", "NUMBA_OPT", "NUMBA_DEBUGINFO"}

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import os
 from functools import lru_cache
 
 
 @lru_cache(maxsize=1)
 def features() -> frozenset[str]:
-    """Its features, by LLVM's names: those that Numba is told in the environment, else those of the one at hand."""
+    """Its features, by LLVM's names: those of the one at hand, changed by what Numba is told of it (`-avx512f`); where
+    Numba is told of another processor, those that are told with its name."""
     import llvmlite.binding
+    from numba import config
 
-    told = os.environ.get("NUMBA_CPU_FEATURES")
-    if told is None and os.environ.get("NUMBA_CPU_NAME", "").lower() == "generic":
-        told = ""
-    if told is not None:
-        return frozenset(one[1:] for one in told.split(",") if one.startswith("+"))
-    return frozenset(name for name, there in llvmlite.binding.get_host_cpu_features().items() if there)
+    host = config.CPU_NAME in {None, "host", llvmlite.binding.get_host_cpu_name()}
+    found = set[str]()
+    if host or config.CPU_FEATURES is None:
+        found.update(name for name, there in llvmlite.binding.get_host_cpu_features().items() if there)
+    for one in (config.CPU_FEATURES or "").split(","):
+        (found.add if one.startswith("+") else found.discard)(one[1:])
+    return frozenset(found)
 
 
 @lru_cache(maxsize=1)
 def registers_for_lanes() -> tuple[int, int]:
     """How many registers for vectors it has, and how many of them the lanes of a block fill: a cache line of 64 bytes."""
-    has = features()
-    if "avx512f" in has:
+    import llvmlite.binding
+
+    if llvmlite.binding.get_process_triple().startswith(("aarch64", "arm64")):
+        return 32, 4
+    if "avx512f" in features():
         return 32, 1
-    if "avx" in has:
-        return 16, 2
-    return (32, 4) if "neon" in has else (16, 4)
+    return (16, 2) if "avx" in features() else (16, 4)

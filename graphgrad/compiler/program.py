@@ -129,9 +129,12 @@ class Program:
                 found.setdefault(operand, []).append(instruction)
         return found
 
-    def key(self) -> str:
-        """The program as text, the same in every process: what the kernel cache is keyed by."""
-        lines: list[str] = []
+    def key(self, leaves: Iterable[Node], results: Iterable[Instruction]) -> str:
+        """The program as text, the same in every process: what the kernel cache is keyed by.
+
+        To it belong what a step takes and what it returns, each in its order.
+        """
+        lines = [f"leaves {' '.join(leaf.op.name for leaf in leaves)}"]
         number: dict[Instruction, int] = {}
         for instruction in self.order:
             operands = " ".join(f"%{number[operand]}" for operand in instruction.inputs)
@@ -143,6 +146,7 @@ class Program:
         for node, instruction in self.values.items():
             label = node.name
             lines.append(f"value {label.ident if label else ''} {node.type} %{number[instruction]}")
+        lines.append(f"results {' '.join(f'%{number[result]}' for result in results)}")
         lines += [f"update {u.target.op.name} %{number[u.value]}" for u in self.updates]
         return "\n".join(lines)
 

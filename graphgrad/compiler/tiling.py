@@ -99,8 +99,8 @@ def tile_of(
     of its axes.
 
     It does not extend along a `row` that is computed at once. Along an axis that is not the tile's, what an operand
-    would need zeros for around it is left out. What is not `per_sample`, or does not go along the row, is one number for
-    all lanes.
+    would need zeros for around it is left out. What is not `per_sample`, or with a row what does not go along it, is one
+    number for all lanes.
     """
     uses = [{axis for index in read for axis, _ in index.terms} for read in formula.reads]
     _, wide = registers_for_lanes()

@@ -42,7 +42,8 @@ class Compiled:
         def generate() -> str:
             return print_step(lower(compiled, leaves, graph.title, dtype, wanted, returned, first=True))
 
-        key = f"{dtype} lambdify {len(leaves)} {len(results)} {value is None}\n{compiled.key()}"
+        given = wanted if returned is None else (*wanted, returned)
+        key = f"{dtype} lambdify {value is None} {graph.title}\n{compiled.key(leaves, given)}"
         self.module, self.source = cache.load(key, generate)
         number = {instruction: k for k, instruction in enumerate(compiled.order)}
         self.places: list[tuple[int, int, Shape] | None] = []

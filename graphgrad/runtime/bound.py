@@ -186,8 +186,9 @@ class BoundStep:
         """The compiled step for so many samples, and its source: one sample is computed alone, several by a team."""
         several = samples > 1
         if several not in self._modules:
+            key = self._written.key(self._leaves, [self._written.values[self.objective]])
             self._modules[several] = cache.load(
-                f"{self.dtype.name} bound {several} {self._rewrites}\n{self._written.key()}",
+                f"{self.dtype.name} bound {several} {self._rewrites} {self._title}\n{key}",
                 lambda: self._generate(several),
             )
         return self._modules[several]

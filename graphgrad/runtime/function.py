@@ -228,11 +228,18 @@ class Function:
 
     @cached_property
     def _module(self) -> tuple[Any, str]:
-        return cache.load(f"{self.dtype.name}\n{self.program.key()}", self._generate)
+        return cache.load(self._key("alone"), self._generate)
 
     @cached_property
     def _lanes_module(self) -> tuple[Any, str]:
-        return cache.load(f"{self.dtype.name} lanes\n{self.program.key()}", lambda: self._generate(lanes=True))
+        return cache.load(self._key("lanes"), lambda: self._generate(lanes=True))
+
+    def _key(self, kind: str) -> str:
+        return f"{self.dtype.name} {kind} {self.graph.title}\n{self.program.key(self.leaves, self._results)}"
+
+    @property
+    def _results(self) -> tuple[Instruction, ...]:
+        return tuple(self.program.values[node] for node in (*self.outputs, *self.gradients.values()))
 
     @cached_property
     def _on_lanes(self) -> bool:
@@ -242,14 +249,12 @@ class Function:
         from graphgrad.compiler.cpu import print_step  # a step that is in the cache does without
         from graphgrad.compiler.lower import lower
 
-        wanted = [*self.outputs, *self.gradients.values()]
-        results = tuple(self.program.values[node] for node in wanted)
         step = lower(
             self.program,
             self.leaves,
             self.graph.title,
             self.dtype.name,
-            results,
+            self._results,
             lanes=lanes,
             team=lanes,
             resident=lanes,

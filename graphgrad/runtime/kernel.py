@@ -88,7 +88,9 @@ def _typed_alone(dispatcher: Any) -> None:
         if type(value) is not np.ndarray or value.dtype.char not in "fd" or not value.dtype.isnative:
             return general(value)
         kind, layout = numpy_support.from_dtype(value.dtype), numpy_support.map_layout(value)
-        return types.Array(kind, value.ndim, layout, readonly=not value.flags.writeable)
+        found = types.Array(kind, value.ndim, layout, readonly=not value.flags.writeable)
+        dispatcher._types_active_call.add(found)
+        return found
 
     dispatcher.typeof_pyval = type_of
 

@@ -3,7 +3,7 @@
 `product(out, left, right)` is out = left right, and `add_product(out, left, right, scale, keep)` adds to what was there:
 out = keep · out + scale · left right. Matrices are in row order or transposed; no array is made. `share_of_product` and
 `add_share_of_product` take the number of a thread and of all, and make that thread's share of the result: some of its rows
-or, where there are more of these, of its columns. The operand that is not shared is what each thread has to read whole.
+or, where there are more of these, of its columns. Each thread reads one operand whole, and so it is the smaller one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from numba.extending import intrinsic
 WHOLE, LETTER, ANY = ir.IntType(64), ir.IntType(8), ir.IntType(8).as_pointer()
 _KINDS = {types.float32: "s", types.float64: "d"}
 TOGETHER = 16
-"""Rows and columns are shared so many at a time: those of a register tile of the library, and of a cache line."""
+"""Rows and columns are shared so many at a time, as register tiles of the library have, where there are as many for each
+thread."""
 
 
 def _product(typing_context: Any, out: Any, left: Any, right: Any) -> Any:
@@ -106,8 +107,10 @@ def _typed(out: Any, left: Any, right: Any, *others: Any) -> Any:
 
 def _beginning(builder: Any, extent: Any, thread: Any, threads: Any) -> Any:
     """Where the share of a thread begins."""
-    together = ir.Constant(WHOLE, TOGETHER)
-    count = builder.sdiv(builder.add(extent, ir.Constant(WHOLE, TOGETHER - 1)), together)
+    one, most, each = ir.Constant(WHOLE, 1), ir.Constant(WHOLE, TOGETHER), builder.sdiv(extent, threads)
+    together = builder.select(builder.icmp_signed("<", each, most), each, most)
+    together = builder.select(builder.icmp_signed("<", together, one), one, together)
+    count = builder.sdiv(builder.sub(builder.add(extent, together), one), together)
     first = builder.mul(builder.sdiv(builder.mul(count, thread), threads), together)
     return builder.select(builder.icmp_signed("<", first, extent), first, extent)
 
@@ -122,8 +125,9 @@ def _add_product_in_python(out: Any, left: Any, right: Any, scale: Any, keep: An
 
 def _share(out: Any, thread: int, threads: int) -> tuple[slice, slice]:
     rows, columns = out.shape
-    count = -(-max(rows, columns) // TOGETHER)
-    some = slice(count * thread // threads * TOGETHER, count * (thread + 1) // threads * TOGETHER)
+    together = max(1, min(TOGETHER, max(rows, columns) // threads))
+    count = -(-max(rows, columns) // together)
+    some = slice(count * thread // threads * together, count * (thread + 1) // threads * together)
     return (slice(None), some) if columns > rows else (some, slice(None))
 
 

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 from numba import config
 
@@ -147,3 +148,54 @@ def test_a_home_that_cannot_be_written_is_no_obstacle(tmp_path, monkeypatch):
     tmp_path.chmod(0o500)
     monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "kernels"))
     assert gg.compile(graph(), "y")(x=0.0)["y"] == 3
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_graphs_that_take_the_same_arrays_in_another_order_are_other_programs(keep):
+    random = np.random.default_rng(3)
+    values = {name: random.normal(size=(5, 3) if name in "xt" else 3) for name in "xtab"}
+    x, t, a, b = values.values()
+    loss = ((a * x + np.tanh(b) - t) ** 2).sum()
+    by_a = (2 * (a * x + np.tanh(b) - t) * x).sum(0)
+    for order in ("xtab", "txab", "xtba", "btax"):
+        with gg.Graph("same") as g:
+            made = {name: (gg.input if name in "xt" else gg.param)(name, 3) for name in order}
+            g.l = gg.sum(gg.square(made["a"] * made["x"] + gg.tanh(made["b"]) - made["t"]))
+            g.J = gg.batch_sum(g.l)
+        f = gg.compile(g, "J", wrt=["a", "b"], keep=keep)
+        result = f(**values)
+        assert result["J"] == pytest.approx(loss)
+        np.testing.assert_allclose(result.grad["a"], by_a)
+        step = f.bind(optimizer=gg.SGD(0.1), a=a, b=b)
+        assert step(*(values[node.op.name] for node in step.inputs)) == pytest.approx(loss)
+        np.testing.assert_allclose(step.params["a"], a - 0.1 * by_a)
+
+
+START = """
+import sys
+import numpy as np
+import graphgrad as gg
+with gg.Graph() as g:
+    x, w = gg.input("x", 2), gg.param("w", 2)
+    g.J = gg.batch_sum(gg.square(w @ x))
+step = gg.compile(g, "J", wrt="w").bind(w=np.array([3.0, 1.0]), optimizer=gg.SGD(0.1))
+print(step(np.array([[1.0, 2.0], [2.0, 1.0]])), *sys.modules, sep="\\n")
+"""
+
+
+@COMPILES
+def test_a_step_from_the_cache_is_neither_rewritten_nor_written_nor_asks_for_masked_arrays(home):
+    for cached in (False, True):
+        done = subprocess.run([sys.executable, "-c", START], capture_output=True, text=True, check=True)
+        loss, *modules = done.stdout.split()
+        assert loss == "74.0"  # (3 + 2)² + (6 + 1)²
+        for work in ("graphgrad.compiler.lower", "graphgrad.compiler.cpu", "graphgrad.runtime.translation"):
+            assert (work in modules) is not cached
+    assert "numpy.ma" not in modules
+
+
+def test_the_source_bears_the_title_of_its_own_graph():
+    for title in ("one", "another"):
+        with gg.Graph(title) as g:
+            g.y = gg.cos(gg.input("x"))
+        assert f'"""{title}' in gg.compile(g, "y").source

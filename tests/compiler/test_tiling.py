@@ -2,13 +2,14 @@
 
 import re
 
+import llvmlite.binding
 import numpy as np
 import pytest
 from numba import config
 from scipy import signal
 
 import graphgrad as gg
-from graphgrad.compiler import processor
+from graphgrad.compiler import processor, tiling
 from graphgrad.compiler.tiling import registers
 
 
@@ -86,16 +87,43 @@ def test_the_sums_of_a_tile_stay_in_registers(monkeypatch, tmp_path, maps, size,
     ("name", "told", "count", "of_bytes"),
     [
         ("skylake-avx512", "+avx,+avx2,+fma,+avx512f", 32, 64),
-        ("haswell", "+avx,+avx2,+fma,-avx512f", 16, 32),
-        ("cortex-a72", "+neon", 32, 16),
-        ("generic", None, 16, 16),
+        ("haswell", "+avx,+avx2,+fma", 16, 32),
+        ("generic", "", 16, 16),
     ],
 )
 def test_registers_are_those_of_the_processor_that_numba_is_told(monkeypatch, name, told, count, of_bytes):
-    monkeypatch.setenv("NUMBA_CPU_NAME", name)
-    monkeypatch.delenv("NUMBA_CPU_FEATURES", raising=False)
-    if told is not None:
-        monkeypatch.setenv("NUMBA_CPU_FEATURES", told)
+    as_told(monkeypatch, name, told)
+    assert processor.registers_for_lanes() == (count, 64 // of_bytes)
+
+
+def test_what_numba_is_told_without_a_name_changes_the_processor_at_hand(monkeypatch):
+    own = processor.features()
+    as_told(monkeypatch, None, "-avx512f,+sse4a")
+    assert processor.features() == (own - {"avx512f"}) | {"sse4a"}
+
+
+def as_told(monkeypatch, name, told):
+    monkeypatch.setattr(config, "CPU_NAME", name)
+    monkeypatch.setattr(config, "CPU_FEATURES", told)
+    monkeypatch.setattr(llvmlite.binding, "get_process_triple", lambda: "x86_64-unknown-linux-gnu")
     for known in (processor.features, processor.registers_for_lanes):
         monkeypatch.setattr(processor, known.__name__, known.__wrapped__)
-    assert processor.registers_for_lanes() == (count, 64 // of_bytes)
+
+
+@pytest.mark.parametrize(
+    ("registers", "rows", "columns", "widths", "fits"),
+    [
+        ((16, 2), 2, 3, (2, 1), False),  # 12 for the sums, 4 for the rows, 1 for a column: 17 of 16
+        ((16, 2), 1, 6, (2, 1), True),  # 12, 2 and 1
+        ((16, 2), 1, 7, (2, 1), False),
+        ((16, 2), 2, 2, (2, 2), True),  # 8, 4 and 2
+        ((16, 2), 2, 3, (2, 2), False),
+        ((32, 1), 4, 6, (1, 1), True),  # 24, 4 and 1
+        ((32, 1), 5, 6, (1, 1), False),
+    ],
+)
+def test_a_tile_fits_where_its_sums_and_what_is_multiplied_have_registers(
+    monkeypatch, registers, rows, columns, widths, fits
+):
+    monkeypatch.setattr(tiling, "registers_for_lanes", lambda: registers)
+    assert tiling._fits(rows, columns, widths) is fits

@@ -131,6 +131,14 @@ def test_it_minimises_and_runs_in_the_callers_own_code():
     assert f(descend(np.zeros(2), 200)) < 1e-3
 
 
+def test_variables_go_by_position_in_the_order_in_which_they_are_given():
+    x, y = sp.symbols("x y")
+    expression = x - y**2 + sp.sin(x * y)
+    for variables in ((x, y), (y, x)):
+        f = gg.lambdify(expression, variables)
+        assert f(*({x: 2.0, y: 3.0}[one] for one in variables)) == pytest.approx(2 - 9 + np.sin(6))
+
+
 def test_names_that_are_code_are_names():
     hostile = sp.Symbol('__import__("os").system("true")')
     f = gg.lambdify(hostile**2 + sp.Symbol("lambda"), [hostile, sp.Symbol("lambda")])

@@ -52,6 +52,8 @@ def test_shares_make_up_the_product(rows, columns, left_turned, right_turned, dt
             added_share(sums, a, b, dtype(0.5), dtype(-2.0), thread, threads)
         made = np.isfinite(parts)
         assert (made.sum(0) == 1).all()  # each number by one thread
-        assert made.sum((1, 2)).max() <= (max(rows, columns) / threads + 16) * min(rows, columns)
+        assert made.sum((1, 2)).max() <= (
+            max(rows, columns) / threads + min(16, max(rows, columns) / threads + 1)
+        ) * min(rows, columns)
         np.testing.assert_allclose(np.nansum(parts, 0), expected, **close)
         np.testing.assert_allclose(sums, -2 * before + 0.5 * expected, **close)
