@@ -184,6 +184,7 @@ print(step(np.array([[1.0, 2.0], [2.0, 1.0]])), *sys.modules, sep="\\n")
 
 
 @COMPILES
+@pytest.mark.skipif(config.BOUNDSCHECK, reason="where every index is checked, Numba compiles the text of a step itself")
 def test_a_step_from_the_cache_is_neither_rewritten_nor_written_nor_asks_for_masked_arrays(home):
     for cached in (False, True):
         done = subprocess.run([sys.executable, "-c", START], capture_output=True, text=True, check=True)
