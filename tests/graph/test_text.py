@@ -334,7 +334,9 @@ def test_there_is_a_most_to_everything(text, reason):
     with pytest.raises(gg.TextError) as refused:
         gg.parse(text)
     assert refused.value.reason.endswith(reason)
-    assert time.process_time() - begun < 2, "a fraction of a second is usual"
+    assert time.process_time() - begun < 10, (
+        "a fraction of a second is usual, and 2.4 s where a slow processor is shared"
+    )
 
 
 def test_a_text_is_read_into_an_empty_graph():
