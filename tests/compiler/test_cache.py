@@ -179,7 +179,7 @@ with gg.Graph() as g:
     x, w = gg.input("x", 2), gg.param("w", 2)
     g.J = gg.batch_sum(gg.square(w @ x))
 step = gg.compile(g, "J", wrt="w").bind(w=np.array([3.0, 1.0]), optimizer=gg.SGD(0.1))
-print(step(np.array([[1.0, 2.0], [2.0, 1.0]])), *sys.modules, sep="\\n")
+print(step(np.array([[1.0, 2.0], [2.0, 1.0]])), "_program" in vars(step), *sys.modules, sep="\\n")
 """
 
 
@@ -188,8 +188,9 @@ print(step(np.array([[1.0, 2.0], [2.0, 1.0]])), *sys.modules, sep="\\n")
 def test_a_step_from_the_cache_is_neither_rewritten_nor_written_nor_asks_for_masked_arrays(home):
     for cached in (False, True):
         done = subprocess.run([sys.executable, "-c", START], capture_output=True, text=True, check=True)
-        loss, *modules = done.stdout.split()
+        loss, rewritten, *modules = done.stdout.split()
         assert loss == "74.0"  # (3 + 2)² + (6 + 1)²
+        assert rewritten == str(not cached)
         for work in ("graphgrad.compiler.lower", "graphgrad.compiler.cpu", "graphgrad.runtime.translation"):
             assert (work in modules) is not cached
     assert "numpy.ma" not in modules
