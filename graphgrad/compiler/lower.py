@@ -23,14 +23,14 @@ from graphgrad.compiler.loops import (
     Store,
 )
 from graphgrad.compiler.names import LOOP_NAMES, ROW
-from graphgrad.compiler.program import Instruction, Program, Update
+from graphgrad.compiler.program import Instruction, Program
 from graphgrad.compiler.scalar import ATOM, SUM, grouped, literal
 from graphgrad.compiler.schedule import Item, Nest, schedule, substitute
 from graphgrad.compiler.starts import with_starts
 from graphgrad.compiler.sums import Sums
 from graphgrad.compiler.units import LANES
+from graphgrad.compiler.updates import detached
 from graphgrad.graph import Axis, Formula, Index, Node
-from graphgrad.ops import identity
 from graphgrad.ops.batch import SAMPLES
 
 STRETCH = 4096
@@ -59,14 +59,14 @@ def lower(
     On `lanes`, samples are computed a block at a time; a `team` of threads shares them; `resident` parameters are in
     one array, from step to step, and no arguments. The results may come `first` in the memory, in their order.
     """
-    program, pinned = _detached(program)
-    number = {instruction: k for k, instruction in enumerate(program.order)}
-    program, new = with_starts(program, lanes)
+    apart = detached(program)
+    number = {instruction: k for k, instruction in enumerate(apart.program.order)}
+    program, new = with_starts(apart.program, lanes)
     number = {new[instruction]: k for instruction, k in number.items()}
     results, returns = tuple(new[one] for one in results), new[returns] if returns is not None else None
-    pinned = frozenset(new[one] for one in pinned)
+    pinned, late = (frozenset(new[one] for one in some) for some in (apart.pinned, apart.late))
     kept = frozenset(value for value in program.values.values() if value.inputs and value is not returns)
-    plan = schedule(program, kept | pinned, lanes)
+    plan = schedule(program, kept | pinned, late, lanes)
     lowering = _Lowering(program, plan, kept, leaves, title, dtype, returns, lanes, team, resident)
     lowering.statements()  # finds out which values are read across nests
     lowering.returned()
@@ -81,40 +81,6 @@ def _winner(item: Item, nest: Nest) -> Item | None:
     alike = replace(formula, reduction="argmax")
     found = (one for one in nest.items if one.formula == alike and one.instruction.inputs == inputs)
     return next((one for one in found if one.formula.body is None), None)
-
-
-def _detached(program: Program) -> tuple[Program, frozenset[Instruction]]:
-    """The program with its updates safe to be made one after the other, at the end of the step.
-
-    A new value that something else reads too, or that is made in passing from the old value of another parameter, is
-    computed on its own before any parameter changes (it is pinned), and copied in the end.
-    """
-    targets = {update.target for update in program.updates}
-    values = [update.value for update in program.updates]
-    users = {operand for instruction in program.order for operand in instruction.inputs}
-    pinned, updates, names = set(), [], dict(program.names)
-    for update in program.updates:
-        value = update.value
-        shared = value in users or values.count(value) > 1 or value in program.values.values() or not value.inputs
-        if shared or _reads(value, targets - {update.target}):
-            pinned.add(value)
-            value = Instruction(identity, (value,), value.type)
-            names[value] = names.get(update.value, update.target)
-        updates.append(Update(update.target, value))
-    return replace(program, updates=tuple(updates), names=names), frozenset(pinned)
-
-
-def _reads(value: Instruction, targets: set[Node]) -> bool:
-    """Whether a value may be made in passing from one of these leaves, or from any leaf at another index."""
-    stack = [(value, False)]
-    while stack:
-        instruction, moved = stack.pop()
-        if instruction.leaf is not None and (instruction.leaf in targets or (moved and instruction.type.shape)):
-            return True
-        formula = instruction.op.formula(*(o.type for o in instruction.inputs)) if instruction.inputs else None
-        if formula is not None and formula.pointwise:
-            stack.extend((operand, moved or formula.body is None) for operand in instruction.inputs)
-    return False
 
 
 class _Lowering(Sums):
@@ -206,8 +172,10 @@ class _Lowering(Sums):
                 lines.append(Combine(name, "sum", text))
             return lines
         if instruction in self.updated:
-            target = self.updated[instruction]
-            return [Comment(f"{self.symbols[target]} := {comment}"), Store(target, names_of(axes), value[0])]
+            target, lines = self.updated[instruction], []
+            if any(self._users(instruction)):
+                lines, value = [Let(name, value[0])], (name, ATOM)
+            return [Comment(f"{self.symbols[target]} := {comment}"), *lines, Store(target, names_of(axes), value[0])]
         if item.formula.reduction is None:
             lines.append(Let(name, value[0]))
         elif winner is not None:
@@ -308,6 +276,7 @@ class _Lowering(Sums):
                 )
                 for instruction, item in items
                 if instruction in self.kept or (instruction in self.needed and not self._is_local(instruction))
+                if instruction not in self.updated
             ],
             [(self.leaf_names[leaf], leaf) for leaf in self.leaves if leaf in self.resident | self.in_lanes],
             [(name, shape, self.nests[nest]) for name, (shape, nest) in self.scratch.items()],

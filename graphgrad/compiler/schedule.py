@@ -93,12 +93,14 @@ def substitute(read: Where, axes: tuple[Axis, ...], where: Where) -> Where:
     return tuple(index.placed(places) for index in read)
 
 
-def schedule(program: Program, kept: frozenset[Instruction], lanes: bool = False) -> Schedule:
-    """Place the instructions of a program; `kept` ones must have statements of their own.
+def schedule(
+    program: Program, kept: frozenset[Instruction], late: frozenset[Instruction] = frozenset(), lanes: bool = False
+) -> Schedule:
+    """Place the instructions of a program; `kept` ones must have statements of their own, `late` ones come last.
 
     On lanes, large products are made block by block of the samples like everything else.
     """
-    return _Scheduler(program, kept, lanes).run()
+    return _Scheduler(program, kept, late, lanes).run()
 
 
 def _walks(read: Where, operand: Instruction) -> bool:
@@ -110,8 +112,10 @@ def _walks(read: Where, operand: Instruction) -> bool:
 
 
 class _Scheduler:
-    def __init__(self, program: Program, kept: frozenset[Instruction], lanes: bool) -> None:
-        self.lanes = lanes
+    def __init__(
+        self, program: Program, kept: frozenset[Instruction], late: frozenset[Instruction], lanes: bool
+    ) -> None:
+        self.late, self.lanes = late, lanes
         self.order = [instruction for instruction in program.order if instruction.inputs]
         self.kept = kept | {update.value for update in program.updates}
         self.updates = {update.value for update in program.updates}
@@ -152,10 +156,10 @@ class _Scheduler:
                 self.inline.add(instruction)
         after = self._phases()
         for instruction in self.order:
-            if instruction not in self.inline and instruction not in self.updates:
+            if instruction not in self.inline and instruction not in self.late:
                 self._place(instruction, self.phase[instruction])
         for instruction in self.order:
-            if instruction in self.updates:
+            if instruction in self.late and instruction not in self.inline:
                 self._place(instruction, after)
         phases, tiled = dict(sorted(self.phases.items())), frozenset(self.tiled)
         bands = {

@@ -57,14 +57,17 @@ class Values:
         roles: dict[Instruction | None, str] = {factors.keep: "keep" for factors in descents}
         roles |= {factors.scale: "scale" for factors in descents}
         self.roles = roles
+        self.updated = {update.value: self.leaf_names[update.target] for update in program.updates}
         for instruction in plan.items:
+            if instruction in self.updated:
+                self.array_names[instruction] = self.updated[instruction]
+                continue
             node = program.names.get(instruction)
             label = node.name if node is not None else None
             stem = label.ident if label else roles.get(instruction, instruction.op.name)
             self.array_names[instruction] = names.unique(stem)
         self.locals_taken = names
         self.symbols = {self.leaf_names[leaf]: leaf.name.text for leaf in leaves if leaf.name is not None}
-        self.updated = {update.value: self.leaf_names[update.target] for update in program.updates}
         self.local: dict[Instruction, str] = {}
         for instruction, item in plan.items.items():
             axes = "".join(LOOP_NAMES[k] for k in range(len(item.nest.axes)))
