@@ -11,6 +11,7 @@ from graphgrad.compiler.loops import (
     Argument,
     Combine,
     Comment,
+    Divided,
     Flat,
     Let,
     Loop,
@@ -24,8 +25,9 @@ from graphgrad.compiler.loops import (
     SumOfProducts,
     SumOfWinners,
     Tiled,
-    groups,
 )
+from graphgrad.compiler.meetings import By, Meetings, Piece, piece, pieces
+from graphgrad.compiler.units import MANY
 
 WIDTH = 100
 
@@ -50,6 +52,7 @@ class _Printer:
         self.step = step
         self.scalars = {s.name: s for s in step.sections if not s.shape and s.zone == "shared" and not step.team}
         self.summed: list[tuple[int, int]] = []
+        self.meetings = Meetings(step.sections, {flat.name: flat.of for flat in step.flats})
         self.on_lanes = False
         self.lines: list[str] = []
 
@@ -101,7 +104,9 @@ class _Printer:
             if step.updates and step.returns and position == len(step.phases) - 1:
                 self._unless_no_number()
             self._phase(phase)
-        self._sums_of_threads()
+        if step.team:
+            self._sums_of_threads()
+            self._emit(1, "meet(memory, threads)")
         if step.returns is not None:
             self._emit(1, f"return {'loss' if step.team and step.updates else step.returns}")
         elif not step.phases:
@@ -147,10 +152,10 @@ class _Printer:
 
     def _unless_no_number(self) -> None:
         """A loss that is no number changes no parameter."""
-        self._sums_of_threads()
         loss = self.step.returns
+        assert loss is not None
         if self.step.team:
-            self._emit(1, f"loss = {loss}")
+            self._by(piece(By.ALL, [Let("loss", loss)]))
             loss = "loss"
         self._emit(1, f"if {loss} != {loss}:")
         self._emit(2, f"return {loss}  # a loss that is no number changes no parameter")
@@ -159,24 +164,59 @@ class _Printer:
 
     def _phase(self, phase: Samples | Shared) -> None:
         if isinstance(phase, Shared):
-            if self.step.team:
-                self._shared(phase.body)
-            else:
+            if not self.step.team:
                 self._statements(1, phase.body)
+                return
+            for each in pieces(phase.body):
+                self._by(each)
             return
-        self._sums_of_threads()
+        if self.step.team:
+            self._ready(piece(By.SAMPLES, phase.body, writes=self._totals(phase.sums)))
         if self.step.lanes > 1:
             self.on_lanes = True
             self._blocks(phase)
             self.on_lanes = False
         else:
-            share = "N * thread // threads, N * (thread + 1) // threads" if self.step.team else "N"
+            share = self._share("N") if self.step.team else "N"
             self._emit(1, f"for n in range({share}):")
             self._statements(2, phase.body)
-        if self.step.team:
+        start, stop = phase.sums
+        if self.summed and self.summed[-1][1] == start:
+            start, _ = self.summed.pop()
+        if start != stop:
+            self.summed.append((start, stop))
+
+    def _by(self, piece: Piece) -> None:
+        """A piece of what is done once for the step, when all that it needs is there."""
+        self._ready(piece)
+        self._statements(self._by_first() if piece.by is By.FIRST else 1, piece.statements)
+
+    def _ready(self, piece: Piece) -> None:
+        """Bring sums of threads together that a piece reads, and wait for what it needs."""
+        if any(piece.reads & set(self._totals(sums)) for sums in self.summed):
+            self._sums_of_threads()
+        self._meet_before(piece)
+
+    def _meet_before(self, piece: Piece) -> None:
+        if self.meetings.before(piece):
             self._emit(1, "meet(memory, threads)")
-            if phase.sums[0] != phase.sums[1]:
-                self.summed.append(phase.sums)
+
+    def _by_first(self) -> int:
+        """The depth of lines that the first thread runs, after those before if they are so as well."""
+        last = next(line for line in reversed(self.lines) if len(line) - len(line.lstrip()) <= 4)
+        if last != "    if thread == 0:":
+            self._emit(1, "if thread == 0:")
+        return 2
+
+    def _share(self, extent: int | str | None, start: int = 0) -> str:
+        """The share that a thread has of a range, which may not begin at 0."""
+        before = f"{start} + " if start else ""
+        return f"{before}{extent} * thread // threads, {before}{extent} * (thread + 1) // threads"
+
+    def _totals(self, sums: tuple[int, int]) -> list[str]:
+        """The sums that lie in a part of the totals."""
+        start, stop = sums
+        return [one.name for one in self.step.sections if one.zone == "total" and start <= one.offset < stop]
 
     def _blocks(self, phase: Samples) -> None:
         """A pass over the samples, a block of lanes at a time."""
@@ -209,30 +249,20 @@ class _Printer:
                 self._emit(3, f"memory[{first} + k] += memory[mine + {phase.partial + lanes * laned} + k]")
 
     def _sums_of_threads(self) -> None:
-        """What is summed up by all threads is brought together in the part of the first."""
-        if self.summed:
-            self._by_first_thread([])
-
-    def _shared(self, body: Sequence[Statement]) -> None:
-        """What is done once for the step: matrix products by all threads, anything else by the first."""
-        for products, group in groups(body):
-            if not products:
-                self._by_first_thread(group)
-                continue
-            self._sums_of_threads()
-            self._statements(1, group)
-            self._emit(1, "meet(memory, threads)")
-
-    def _by_first_thread(self, body: Sequence[Statement]) -> None:
-        self._emit(1, "if thread == 0:")
+        """What is summed up by all threads is brought together in the part of the first: by all of them, if it is much."""
+        if not self.summed:
+            return
+        many = sum(stop - start for start, stop in self.summed) >= MANY
+        names = [name for sums in self.summed for name in self._totals(sums)]
+        self._meet_before(piece(By.SHARES if many else By.FIRST, (), names, names))
+        depth = 1 if many else self._by_first()
+        self._emit(depth, "# the sums of all threads go into those of the first")
+        self._emit(depth, "for k in range(1, threads):")
         for start, stop in self.summed:
-            self._emit(2, "# the sums of all threads go into those of the first")
-            self._emit(2, "for k in range(1, threads):")
-            self._emit(3, f"for i in range({f'{start}, ' if start else ''}{stop}):")
-            self._emit(4, f"memory[areas + i] += memory[areas + {self.step.memory.own} * k + i]")
+            part = self._share(stop - start, start) if many else f"{start}, {stop}" if start else f"{stop}"
+            self._emit(depth + 1, f"for i in range({part}):")
+            self._emit(depth + 2, f"memory[areas + i] += memory[areas + {self.step.memory.own} * k + i]")
         self.summed = []
-        self._statements(2, body)
-        self._emit(1, "meet(memory, threads)")
 
     def _loop(self, names: list[str], own: list[str]) -> None:
         """The whole training loop: consecutive batches of the data, over and over."""
@@ -429,6 +459,10 @@ class _Printer:
                     function = f"{'add_' * bool(scale)}{'share_of_' * self.step.team}product"
                     share = ", thread, threads" * self.step.team
                     self._emit(depth, f"{function}({out}, {left}, {right}{numbers}{share})")
+                case Divided(scalars, Loop(axis, extent, body)):
+                    self._statements(depth, scalars)
+                    self._emit(depth, f"for {axis} in range({self._share(extent)}):")
+                    self._statements(depth + 1, body)
                 case Loop(axis, extent, body, start, stop, stride):
                     last = stop or str(extent)
                     first = f"{start}, " if start != "0" or stride > 1 else ""

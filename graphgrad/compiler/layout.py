@@ -8,7 +8,7 @@ from __future__ import annotations
 import bisect
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from graphgrad.compiler.loops import Memory, Section
@@ -88,10 +88,14 @@ def lay_out(
     values: Sequence[Value],
     leaves: Sequence[tuple[str, Node]],
     scratch: Sequence[tuple[str, tuple[int, ...], int]],
+    parts: Mapping[str, int],
     lanes: int,
     team: bool,
 ) -> Layout:
-    """Find a place for all values and leaves; on `lanes`, a per-sample number takes a place for each of them."""
+    """Find a place for all values and leaves; on `lanes`, a per-sample number takes a place for each of them.
+
+    `parts` are those of sums that several threads add up, by name and how many.
+    """
     layout = Layout()
     sums: dict[int, list[Value]] = {}
     for value in values:
@@ -142,6 +146,9 @@ def lay_out(
         else:
             layout.sections.append(Section(value.name, value.number, "shared", shared, shape))
             shared += size
+    for name, size in parts.items():
+        layout.sections.append(Section(name, None, "shared", shared, (size,)))
+        shared += size
     passing += [((nest, nest), name, None, shape) for name, shape, nest in scratch]
     places = _Places(own if team else shared)
     for span, name, number, shape in sorted(passing, key=lambda one: one[0]):

@@ -102,6 +102,14 @@ class Loop:
 
 
 @dataclass(frozen=True, slots=True)
+class Divided:
+    """Loops the first of which is divided among the threads of a team, after the numbers that all its turns read."""
+
+    scalars: Sequence[Let]
+    loop: Loop
+
+
+@dataclass(frozen=True, slots=True)
 class SumOfWinners:
     """A `Tiled` that goes over the winners of windows: the test for them, the sums that stay in registers, and the room
     that it takes, in numbers of a sample."""
@@ -115,7 +123,7 @@ class SumOfWinners:
     room: int
 
 
-Statement = Comment | Let | Combine | Store | Product | Tiled | Loop
+Statement = Comment | Let | Combine | Store | Product | Tiled | Loop | Divided
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +188,7 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """Once for the step, by the first thread."""
+    """Once for the step, by the first thread but for products and what is `Divided`."""
 
     body: Sequence[Statement]
 
@@ -226,29 +234,3 @@ class Step:
     sums: Sequence[SumOfProducts | SumOfWinners]
     products: bool
     work: int
-
-
-def groups(body: Sequence[Statement]) -> list[tuple[bool, list[Statement]]]:
-    """Statements in order, apart where the threads have to meet: products that do not wait for each other, and others."""
-    found: list[tuple[bool, list[Statement]]] = []
-    comments: list[Statement] = []
-    for statement in body:
-        if isinstance(statement, Comment):
-            comments.append(statement)
-            continue
-        is_product = isinstance(statement, Product)
-        if not found or found[-1][0] != is_product or (is_product and _waits(statement, found[-1][1])):
-            found.append((is_product, []))
-        found[-1][1].extend([*comments, statement])
-        comments = []
-    return found
-
-
-def _waits(product: Statement, before: Sequence[Statement]) -> bool:
-    """Whether a product reads what one of those before it makes, or makes what one of them reads."""
-    assert isinstance(product, Product)
-    others = [one for one in before if isinstance(one, Product)]
-    reads = {one.removesuffix(".T") for one in (product.left, product.right)}
-    made = {one.out for one in others}
-    read = {array.removesuffix(".T") for one in others for array in (one.left, one.right)}
-    return bool(reads & made) or product.out in read | made

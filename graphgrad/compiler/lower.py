@@ -12,6 +12,7 @@ from graphgrad.compiler.loops import (
     Argument,
     Combine,
     Comment,
+    Divided,
     Given,
     Let,
     Loop,
@@ -28,7 +29,7 @@ from graphgrad.compiler.scalar import ATOM, SUM, grouped, literal
 from graphgrad.compiler.schedule import Item, Nest, schedule, substitute
 from graphgrad.compiler.starts import with_starts
 from graphgrad.compiler.sums import Sums
-from graphgrad.compiler.units import LANES
+from graphgrad.compiler.units import LANES, MANY
 from graphgrad.compiler.updates import detached
 from graphgrad.graph import Axis, Formula, Index, Node
 from graphgrad.ops.batch import SAMPLES
@@ -90,7 +91,7 @@ class _Lowering(Sums):
         """The statements of all phases."""
         phases: list[Samples | Shared] = []
         for number, nests in self.plan.phases.items():
-            self.phase, self.used = number, set()
+            self.phase, self.used, self.known = number, set(), set()
             body = [statement for nest in nests for statement in self._nest_or_band(nest)]
             if number % 2 == 0:
                 phases.append(Shared(body))
@@ -138,14 +139,35 @@ class _Lowering(Sums):
         if nest.items[0].instruction in self.plan.tiled:
             return self._tiles(nest.items[0])
         self.here, self.done = nest, set()
+        axes = [axis for axis in self._axes(nest) if axis.extent != 1]
+        self.divided, self.scalars = self._is_divided(axes, nest), {}
         inner: list[Statement] = []
         winners = {item: winner for item in nest.items if (winner := _winner(item, nest)) is not None}
         ordered = [one for item in nest.items for one in (winners.get(item, item), item)]
         for item in dict.fromkeys(ordered):
-            inner.extend(self._item(item, nest, winners.get(item)))
+            self.looping = bool(axes or item.own)
+            lines = self._item(item, nest, winners.get(item))
+            inner += lines if axes else [*self._numbers(), *lines]
             self.done.add(item.instruction)
-        self.here = None
-        return _nested([Loop(axis.name, axis.extent) for axis in self._axes(nest) if axis.extent != 1], inner)
+        loops = [Loop(axis.name, axis.extent) for axis in axes]
+        divided, scalars = self.divided, self._numbers()
+        self.here, self.looping, self.divided = None, False, False
+        if divided:
+            return [Divided(scalars, replace(loops[0], body=_nested(loops[1:], inner)))]
+        return [*scalars, *_nested(loops, inner)]
+
+    def _is_divided(self, axes: Sequence[Axis], nest: Nest) -> bool:
+        """Whether the threads of a team share the loops of a nest, which is done once for the step."""
+        once = self.team and self.phase % 2 == 0 and bool(axes)
+        over = max(math.prod(axis.extent or 1 for axis in item.own) for item in nest.items)
+        return once and over * math.prod(axis.extent or 1 for axis in axes) >= MANY
+
+    def _numbers(self) -> list[Let]:
+        """The numbers that were read before the loops: once for a phase, but by each thread that needs them."""
+        new = {name: text for name, text in self.scalars.items() if self.divided or name not in self.known}
+        self.known |= new.keys() if not self.divided else set()
+        self.scalars = {}
+        return [Let(name, text) for name, text in new.items()]
 
     def _item(self, item: Item, nest: Nest, winner: Item | None) -> list[Statement]:
         """The statements of an item; the largest of some numbers is known where it has been found which one it is."""
@@ -156,7 +178,13 @@ class _Lowering(Sums):
         where = (*own, *running(over))
         loops = self._loops(item.formula, axes, over, where)
         self.innermost = (*axes, *over)[-1].extent or 1 if (*axes, *over) else 1
+        long = self._is_long(item, over, loops)
+        by_all = long and self.team and self.phase % 2 == 0 and not nest.axes
+        if by_all:
+            numbers, self.scalars, self.divided = self.scalars, {}, True
         value = self._body(instruction, item.formula, where, (*item.formula.axes, *item.own))
+        if by_all:
+            own_numbers, self.scalars, self.divided = self._numbers(), numbers, False
         comment = self._comment(instruction)
         lines: list[Statement] = [Comment(comment)]
         if item.over_samples and over:
@@ -180,7 +208,9 @@ class _Lowering(Sums):
             lines.append(Let(name, value[0]))
         elif winner is not None:
             lines.append(Let(name, f"{self.local[winner.instruction]}_best"))
-        elif self._is_long(item, over, loops):
+        elif by_all:
+            lines += self._by_all(own_numbers, loops, name, value[0])
+        elif long:
             lines += self._in_stretches(loops, name, value[0])
         else:
             start = literal(_START[item.formula.reduction], self.dtype)[0]
@@ -229,14 +259,22 @@ class _Lowering(Sums):
     def _in_stretches(self, loops: list[Loop], name: str, value: str) -> list[Statement]:
         """A very long sum as one of sums: no number takes more than some thousand terms, so that few digits are lost."""
         part, zero = self._own_name(name, "part"), literal(0.0, self.dtype)[0]
-        *outer, last = loops
-        extent = last.extent or 0
-        inner = Loop(last.axis, extent, [Combine(part, "sum", value)])
-        if extent > STRETCH:
-            count = Loop("chunk", -(-extent // STRETCH))
-            stop = f"min({STRETCH} * chunk + {STRETCH}, {extent})"
-            outer, inner = [*outer, count], replace(inner, start=f"{STRETCH} * chunk", stop=stop)
+        outer, inner = _stretched(loops, Combine(part, "sum", value))
         return [Let(name, zero), *_nested(outer, [Let(part, zero), inner, Combine(name, "sum", part)])]
+
+    def _by_all(self, numbers: list[Let], loops: list[Loop], name: str, value: str) -> list[Statement]:
+        """The same by a team of threads: each adds up some of the parts, and the first one brings them together."""
+        part, parts, zero = self._own_name(name, "part"), self._own_name(name, "parts"), literal(0.0, self.dtype)[0]
+        (first, *outer), inner = _stretched(loops, Combine(part, "sum", value))
+        self.parts[parts] = first.extent or 1
+        store = Store(parts, (first.axis,), part)
+        body: list[Statement] = [Let(part, zero), inner, store]
+        if outer:
+            row = self._own_name(name, "row")
+            within = _nested(outer, [Let(part, zero), inner, Combine(row, "sum", part)])
+            body = [Let(row, zero), *within, replace(store, text=row)]
+        together = Loop(first.axis, first.extent, [Combine(name, "sum", f"{parts}[{first.axis}]")])
+        return [Divided(numbers, replace(first, body=body)), Let(name, zero), together]
 
     def _place(self, item: Item, where: Where, axis: Axis) -> str:
         """Instead of a loop, the one value of an axis at which a term counts; 0 where there is none."""
@@ -280,6 +318,7 @@ class _Lowering(Sums):
             ],
             [(self.leaf_names[leaf], leaf) for leaf in self.leaves if leaf in self.resident | self.in_lanes],
             [(name, shape, self.nests[nest]) for name, (shape, nest) in self.scratch.items()],
+            self.parts,
             LANES[self.dtype] if self.lanes else 1,
             self.team,
         )
@@ -318,6 +357,17 @@ class _Lowering(Sums):
             for item in self.plan.items.values()
             if item.phase % 2 or item.instruction in self.plan.products
         )
+
+
+def _stretched(loops: list[Loop], term: Combine) -> tuple[list[Loop], Loop]:
+    """Loops around a sum of at most some thousand terms, and the loop of that one."""
+    *outer, last = loops
+    extent = last.extent or 0
+    inner = Loop(last.axis, extent, [term])
+    if extent > STRETCH:
+        outer.append(Loop("chunk", -(-extent // STRETCH)))
+        inner = replace(inner, start=f"{STRETCH} * chunk", stop=f"min({STRETCH} * chunk + {STRETCH}, {extent})")
+    return outer, inner
 
 
 def _nested(loops: Sequence[Loop], body: list[Statement]) -> list[Statement]:

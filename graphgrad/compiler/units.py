@@ -1,4 +1,4 @@
-"""Cache lines: how many numbers lie in one, and so how many samples are computed at once."""
+"""How many numbers belong together: those of a cache line, those of a share of the work."""
 
 from __future__ import annotations
 
@@ -7,3 +7,6 @@ LANES = {"float32": 16, "float64": 8}
 
 LINE = 16
 """Where threads meet, and arrays that are computed with on lanes begin, are multiples of so many numbers."""
+
+MANY = 4096
+"""From how many numbers on what is done once for a step is divided among its threads."""

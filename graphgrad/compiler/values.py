@@ -87,6 +87,9 @@ class Values:
         self.needed: set[Instruction] = set()
         self.here: Nest | None = None
         self.done: set[Instruction] = set()
+        self.looping = self.divided = False
+        self.scalars: dict[str, str] = {}
+        self.known: set[str] = set()
         self.functions: set[str] = set()
         self.wide: set[str] = set()
         self.innermost = 1
@@ -94,6 +97,7 @@ class Values:
         self.whole: set[Index] = set()
         self.guards: dict[Terms, tuple[int, int]] = {}
         self.scratch: dict[str, tuple[tuple[int, ...], Nest]] = {}
+        self.parts: dict[str, int] = {}
         self.made: dict[tuple[str, ...], str] = {}
         self.sums: dict[str, SumOfProducts | SumOfWinners] = {}
         self.tables: dict[tuple[str, tuple[float, ...]], str] = {}
@@ -287,17 +291,29 @@ class Values:
             return "real(N)", ATOM
         if instruction.leaf is not None:
             self.used.add(instruction.leaf)
-            return self._element_of(self.leaf_names[instruction.leaf], instruction, where), ATOM
+            name = self.leaf_names[instruction.leaf]
+            return self._number(name, instruction) or (self._element_of(name, instruction, where), ATOM)
         if instruction in self.plan.inline:
             formula = instruction.op.formula(*(operand.type for operand in instruction.inputs))
             return self._body(instruction, formula, where, formula.axes)
         item = self.plan.items[instruction]
-        if item.nest is self.here and instruction in self.done and where == self._own_place(item.nest):
+        apart = self.divided and not item.nest.axes  # made by the first thread, read by all
+        if item.nest is self.here and instruction in self.done and not apart and where == self._own_place(item.nest):
             return self.local[instruction], ATOM
         if not instruction.type.shape and (item.nest is not self.here) and self._in_scope(item):
             return self.local[instruction], ATOM
         self.needed.add(instruction)
-        return self._element_of(self.array_names[instruction], instruction, where), ATOM
+        name = self.array_names[instruction]
+        return self._number(name, instruction) or (self._element_of(name, instruction, where), ATOM)
+
+    def _number(self, name: str, instruction: Instruction) -> Text | None:
+        """A number for all samples, read once before the loops that need it: a compiler cannot tell that they leave it
+        as it is. None for anything else."""
+        if instruction.type.shape or instruction.type.per_sample or not self.looping:
+            return None
+        local = self.local.get(instruction) or self._own_name(name, "value")
+        self.scalars[local] = f"{name}[()]"
+        return local, ATOM
 
     def _element_of(self, name: str, instruction: Instruction, where: Where) -> str:
         """An element of an array; by its number, through a view of the array that has one axis, if `where` is one."""
@@ -316,7 +332,7 @@ class Values:
         With a team, what is not per sample is known to the first thread, until it is read from the memory."""
         if item.instruction.type.per_sample:
             return self.here is not None and self.here in self.plan.phases[item.phase]
-        return not self.team or (item.phase == self.phase and not item.over_samples)
+        return not self.team or (item.phase == self.phase and not item.over_samples and not self.divided)
 
     def _is_local(self, instruction: Instruction) -> bool:
         return not instruction.type.shape and not instruction.type.per_sample and not self.team
