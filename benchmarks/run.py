@@ -4,11 +4,12 @@
     ONLY=lenet python run.py      one of them
     QUICK=1 python run.py         fewer rounds
 
-Every contender runs in a process of its own, with its threads set before it is imported, and they take turns: graphgrad
-in the environment of its locked dependencies, the peers in one of their newest releases, as their users have them (a
-peer may hold NumPy or Numba back for all that it shares an environment with). The table
-shows the median of the rounds, its ratio to the best peer with the smallest and the largest of the rounds, and what is
-asked of that ratio; benchmarks/results.json holds all of it. A peer that is not installed is left out.
+Every contender runs in a process of its own, with its threads set before it is imported, and they take turns, in an order
+drawn anew for each round, so that none always comes after the same one: graphgrad in the environment of its locked
+dependencies, the peers in one of their newest releases, as their users have them (a peer may hold NumPy or Numba back for
+all that it shares an environment with). The table shows the median of the rounds, its ratio to the best peer with the
+smallest and the largest of the rounds, and what is asked of that ratio; benchmarks/results.json holds all of it. A peer
+that is not installed is left out.
 
 A first step of graphgrad and of JAX is the median of three processes with an empty cache each, or with the cache of the
 one before, taken in turns; with more threads graphgrad has the same kernel, which is in the cache. What is asked of it is
@@ -20,6 +21,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import random
 import statistics
 import subprocess
 import sys
@@ -104,7 +106,9 @@ def measured(name: str, load: Workload, threads: int, cache: str) -> list[dict[s
         pairs = zip(ours.began["losses"], runner.began["losses"], strict=True)
         if any(abs(a - b) > TOLERANCE * max(1.0, abs(a)) for a, b in pairs):
             raise AssertionError(f"{runner.contender}: {runner.began['losses']} for {ours.began['losses']}")
-    rounds = [{runner.contender: runner.slice() for runner in runners} for _ in range(ROUNDS)]
+    draw = random.Random(0)
+    orders = [draw.sample(runners, len(runners)) for _ in range(ROUNDS)]
+    rounds = [{runner.contender: runner.slice() for runner in order} for order in orders]
     peers = [runner.contender for runner in runners if runner is not ours]
     for runner in runners:
         times = [turn[runner.contender]["median"] for turn in rounds]

@@ -173,11 +173,11 @@ def described(instruction: Instruction, names: Mapping[Instruction, Node]) -> st
     def of(one: Instruction) -> tuple[str, int]:
         nonlocal count
         count += 1
+        if one.constant is not None:  # also where a derivative by itself has a name: it is 1 there and everywhere
+            return shown_number(one.constant, "unicode"), ATOM
         node = names.get(one) if one is not instruction else None
         if node is not None and node.name is not None:
             return node.name.text, ATOM
-        if one.constant is not None:
-            return shown_number(one.constant, "unicode"), ATOM
         if not one.inputs:
             return (one.leaf.name.text if one.leaf is not None and one.leaf.name else one.op.name), ATOM
         if count > LONGEST:
