@@ -130,17 +130,18 @@ def step(x_data, t_data, parameters, memory, thread, threads):
     if loss != loss:
         return loss  # a loss that is no number changes no parameter
     if thread == 0:
+        rate_value = rate[()]
         for i in range(3):
             for j in range(2):
                 # W⁽⁰⁾ := W⁽⁰⁾ − rate · ∂Σl/∂W⁽⁰⁾
-                W0[i, j] = W0[i, j] - rate[()] * dsum_l_dW0[i, j]
+                W0[i, j] = W0[i, j] - rate_value * dsum_l_dW0[i, j]
         for i in range(3):
             for j in range(3):
                 # W⁽¹⁾ := W⁽¹⁾ − rate · ∂Σl/∂W⁽¹⁾
-                W1[i, j] = W1[i, j] - rate[()] * dsum_l_dW1[i, j]
+                W1[i, j] = W1[i, j] - rate_value * dsum_l_dW1[i, j]
         for i in range(3):
             # w := w − rate · ∂Σl/∂w
-            w[i] = w[i] - rate[()] * dsum_l_dw[i]
+            w[i] = w[i] - rate_value * dsum_l_dw[i]
     meet(memory, threads)
     return loss
 

@@ -319,40 +319,40 @@ def step(x_data, t_data, parameters, memory, thread, threads):
         for k in range(3400):
             memory[mine + 2595 + k] += memory[mine + 47520 + k]
     meet(memory, threads)
-    if thread == 0:
-        # the sums of all threads go into those of the first
-        for k in range(1, threads):
-            for i in range(5995):
-                memory[areas + i] += memory[areas + 223520 * k + i]
+    # the sums of all threads go into those of the first
+    for k in range(1, threads):
+        for i in range(5995 * thread // threads, 5995 * (thread + 1) // threads):
+            memory[areas + i] += memory[areas + 223520 * k + i]
     meet(memory, threads)
     loss = sum_l[()]
     if loss != loss:
         return loss  # a loss that is no number changes no parameter
     if thread == 0:
+        rate_value = rate[()]
         for i in range(8):
             for k in range(5):
                 for m in range(5):
                     # K⁽¹⁾ := K⁽¹⁾ − rate · ∂Σl/∂K⁽¹⁾
-                    K1[i, 0, k, m] = K1[i, 0, k, m] - rate[()] * dsum_l_dK1[i, 0, k, m]
+                    K1[i, 0, k, m] = K1[i, 0, k, m] - rate_value * dsum_l_dK1[i, 0, k, m]
         for i in range(8):
             # b⁽¹⁾ := b⁽¹⁾ − rate · ∂Σl/∂b⁽¹⁾
-            b1[i, 0, 0] = b1[i, 0, 0] - rate[()] * dsum_l_db1[i, 0, 0]
+            b1[i, 0, 0] = b1[i, 0, 0] - rate_value * dsum_l_db1[i, 0, 0]
         for i in range(16):
             for j in range(8):
                 for k in range(5):
                     for m in range(5):
                         # K⁽²⁾ := K⁽²⁾ − rate · ∂Σl/∂K⁽²⁾
-                        K2[i, j, k, m] = K2[i, j, k, m] - rate[()] * dsum_l_dK2[i, j, k, m]
+                        K2[i, j, k, m] = K2[i, j, k, m] - rate_value * dsum_l_dK2[i, j, k, m]
         for i in range(16):
             # b⁽²⁾ := b⁽²⁾ − rate · ∂Σl/∂b⁽²⁾
-            b2[i, 0, 0] = b2[i, 0, 0] - rate[()] * dsum_l_db2[i, 0, 0]
+            b2[i, 0, 0] = b2[i, 0, 0] - rate_value * dsum_l_db2[i, 0, 0]
         for i in range(10):
             for j in range(256):
                 # W := W − rate · ∂Σl/∂W
-                W[i, j] = W[i, j] - rate[()] * dsum_l_dW[i, j]
+                W[i, j] = W[i, j] - rate_value * dsum_l_dW[i, j]
         for i in range(10):
             # b := b − rate · ∂Σl/∂b
-            b[i] = b[i] - rate[()] * dsum_l_db[i]
+            b[i] = b[i] - rate_value * dsum_l_db[i]
     meet(memory, threads)
     return loss
 

@@ -67,6 +67,35 @@ def test_the_compiled_loop_is_shared_too(function, threads):
     np.testing.assert_array_equal(loop.run((X, T), 5), losses)
 
 
+def layers():
+    """Two layers made by products, with a penalty, whose sums and updates the threads divide."""
+    weights = {"W1": random.normal(size=(96, 80)) / 9, "b": np.zeros(96), "W2": random.normal(size=(64, 96)) / 9}
+    with gg.Graph("layers") as g:
+        x, t = gg.input("x", 80), gg.input("t", 64)
+        W1, b, W2 = (gg.param(name, *array.shape) for name, array in weights.items())
+        g.y = W2 @ gg.relu(W1 @ x + b)
+        g.J = gg.batch_mean(gg.squared_error(g.y, t)) + 1e-2 * gg.l2(W1, W2)
+    return gg.compile(g, "J", wrt=list(weights)), weights
+
+
+@pytest.mark.parametrize("optimizer", [gg.SGD(1e-3), gg.SGD(1e-3, momentum=0.9), gg.Adam(1e-3)], ids=repr)
+def test_threads_that_wait_only_where_they_have_to_are_never_too_early(threads, optimizer):
+    f, weights = layers()
+    X, T = random.normal(size=(2048, 80)), random.normal(size=(2048, 64))
+
+    def trained(count):
+        threads(count)
+        step = f.bind(optimizer=optimizer, **weights)
+        return step.run((X, T), 40, 512), step.params
+
+    losses, params = trained(1)
+    for count in (2, 3, 3, 5):
+        found, changed = trained(count)
+        np.testing.assert_allclose(found, losses, rtol=1e-12)
+        for name, array in params.items():
+            np.testing.assert_allclose(changed[name], array, rtol=1e-9, atol=1e-12)
+
+
 def test_python_threads_may_step_at_once(function, threads):
     threads(2)
     expected, _ = trained(function)
