@@ -26,7 +26,7 @@ from graphgrad.compiler.loops import (
     SumOfWinners,
     Tiled,
 )
-from graphgrad.compiler.meetings import By, Meetings, Piece, piece, pieces
+from graphgrad.compiler.meetings import By, Meetings, Piece
 from graphgrad.compiler.units import MANY
 
 WIDTH = 100
@@ -155,7 +155,7 @@ class _Printer:
         loss = self.step.returns
         assert loss is not None
         if self.step.team:
-            self._by(piece(By.ALL, [Let("loss", loss)]))
+            self._by(self.meetings.piece(By.ALL, [Let("loss", loss)]))
             loss = "loss"
         self._emit(1, f"if {loss} != {loss}:")
         self._emit(2, f"return {loss}  # a loss that is no number changes no parameter")
@@ -167,11 +167,11 @@ class _Printer:
             if not self.step.team:
                 self._statements(1, phase.body)
                 return
-            for each in pieces(phase.body):
+            for each in self.meetings.pieces(phase.body):
                 self._by(each)
             return
         if self.step.team:
-            self._ready(piece(By.SAMPLES, phase.body, writes=self._totals(phase.sums)))
+            self._ready(self.meetings.piece(By.SAMPLES, phase.body, writes=self._totals(phase.sums)))
         if self.step.lanes > 1:
             self.on_lanes = True
             self._blocks(phase)
@@ -254,7 +254,7 @@ class _Printer:
             return
         many = sum(stop - start for start, stop in self.summed) >= MANY
         names = [name for sums in self.summed for name in self._totals(sums)]
-        self._meet_before(piece(By.SHARES if many else By.FIRST, (), names, names))
+        self._meet_before(self.meetings.piece(By.SHARES if many else By.FIRST, (), names, names))
         depth = 1 if many else self._by_first()
         self._emit(depth, "# the sums of all threads go into those of the first")
         self._emit(depth, "for k in range(1, threads):")

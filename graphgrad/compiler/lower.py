@@ -291,8 +291,9 @@ class _Lowering(Sums):
         if factors.scale is None or factors.keep is None:
             self.needed.add(instruction)
             return [Comment(comment), Product(self.array_names[instruction], left, right)]
-        target = self.updated[instruction]
-        numbers = (self._value(number, ())[0] for number in (factors.scale, factors.keep))
+        target, self.divided = self.updated[instruction], True
+        numbers = [self._value(number, ())[0] for number in (factors.scale, factors.keep)]
+        self.divided = False
         return [Comment(f"{self.symbols[target]} := {comment}"), Product(target, left, right, *numbers)]
 
     def finish(self, results: tuple[Instruction, ...], number: Mapping[Instruction, int], first: bool) -> Step:

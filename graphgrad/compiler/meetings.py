@@ -9,8 +9,8 @@ over the samples, where each thread has its own.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
 
 from graphgrad.compiler.loops import (
@@ -48,37 +48,71 @@ class Piece:
     writes: frozenset[str]
 
 
-def pieces(body: Sequence[Statement]) -> list[Piece]:
-    """What is done once for a step: products and loops that are shared out, and anything else, by the first thread.
+class Meetings:
+    """Cuts a step into pieces, and says before which of them the threads meet, as these come one after the other."""
 
-    They are in order, but that the first thread does what it can after what is shared out, in one go.
-    """
-    found: list[Piece] = []
-    comments: list[Statement] = []
-    for statement in body:
-        if isinstance(statement, Comment):
-            comments.append(statement)
-            continue
-        by = By.SHARES if isinstance(statement, Product | Divided) else By.FIRST
-        new, comments = piece(by, [*comments, statement]), []
-        last = found[-1] if found else None
-        if last is None or last.by is By.SHARES:
-            found.append(new)
-        elif by is By.FIRST:
-            found[-1] = piece(by, [*last.statements, *new.statements])
-        elif _common(last, new):
-            found.append(new)
-        else:
-            found.insert(-1, new)
-    return found
+    def __init__(self, sections: Sequence[Section], views: Mapping[str, str]) -> None:
+        self._zones = {section.name: section.zone for section in sections}
+        self._views = views
+        self._since: list[Piece] = []
+
+    def piece(
+        self, by: By, statements: Sequence[Statement] = (), reads: Iterable[str] = (), writes: Iterable[str] = ()
+    ) -> Piece:
+        """A piece with what its statements read and write, and what they do not say."""
+        used = {False: self._arrays(reads), True: self._arrays(writes)}
+        for text, written in _uses(statements):
+            used[written] |= self._arrays(_WORD.findall(text))
+        return Piece(by, statements, used[False], used[True])
+
+    def pieces(self, body: Sequence[Statement]) -> list[Piece]:
+        """What is done once for the step: products and loops that are shared out, and anything else, by the first thread.
+
+        They are in order, but that the first thread does what it can after what is shared out, in one go.
+        """
+        found: list[Piece] = []
+        comments: list[Statement] = []
+        for statement in body:
+            if isinstance(statement, Comment):
+                comments.append(statement)
+                continue
+            by = By.SHARES if isinstance(statement, Product | Divided) else By.FIRST
+            new, comments = self.piece(by, [*comments, statement]), []
+            last = found[-1] if found else None
+            if last is None or last.by is By.SHARES:
+                found.append(new)
+            elif by is By.FIRST:
+                found[-1] = Piece(
+                    by, [*last.statements, *new.statements], last.reads | new.reads, last.writes | new.writes
+                )
+            elif _common(last, new):
+                found.append(new)
+            else:
+                found.insert(-1, new)
+        return found
+
+    def before(self, piece: Piece) -> bool:
+        """Whether the threads have to meet before this piece; it counts as done from here on."""
+        if meet := any(self._in_the_way(earlier, piece) for earlier in self._since):
+            self._since = []
+        self._since.append(piece)
+        return meet
+
+    def _arrays(self, names: Iterable[str]) -> frozenset[str]:
+        """The arrays that several threads reach, by what they are views of."""
+        viewed = {self._views.get(name, name) for name in names}
+        return frozenset(name for name in viewed if self._zones.get(name, "own") != "own")
+
+    def _in_the_way(self, earlier: Piece, later: Piece) -> bool:
+        common = _common(earlier, later)
+        if earlier.by is later.by is By.SAMPLES:
+            common = frozenset(name for name in common if self._zones[name] != "each")
+        return bool(common) and not earlier.by is later.by is By.FIRST
 
 
-def piece(by: By, statements: Sequence[Statement], reads: Sequence[str] = (), writes: Sequence[str] = ()) -> Piece:
-    """A piece with what its statements read and write, and what they do not say."""
-    used: dict[bool, set[str]] = {False: set(reads), True: set(writes)}
-    for text, written in _uses(statements):
-        used[written].update(_WORD.findall(text))
-    return Piece(by, statements, frozenset(used[False]), frozenset(used[True]))
+def _common(earlier: Piece, later: Piece) -> frozenset[str]:
+    """What one of two pieces writes, and the other one reads or writes."""
+    return (earlier.writes & (later.reads | later.writes)) | (earlier.reads & later.writes)
 
 
 def _uses(statements: Sequence[Statement]) -> Iterator[tuple[str, bool]]:
@@ -103,36 +137,3 @@ def _uses(statements: Sequence[Statement]) -> Iterator[tuple[str, bool]]:
                 yield from _uses(body)
             case Divided(scalars, loop):
                 yield from _uses([*scalars, loop])
-
-
-class Meetings:
-    """Says before which pieces the threads meet, as these come one after the other."""
-
-    def __init__(self, sections: Sequence[Section], views: Mapping[str, str]) -> None:
-        self._zones = {section.name: section.zone for section in sections}
-        self._views = views
-        self._since: list[Piece] = []
-
-    def before(self, piece: Piece) -> bool:
-        """Whether the threads have to meet before this piece; it counts as done from here on."""
-        piece = replace(piece, reads=self._arrays(piece.reads), writes=self._arrays(piece.writes))
-        if meet := any(self._meet(earlier, piece) for earlier in self._since):
-            self._since = []
-        self._since.append(piece)
-        return meet
-
-    def _arrays(self, names: frozenset[str]) -> frozenset[str]:
-        """The arrays that several threads reach, by what they are views of."""
-        viewed = {self._views.get(name, name) for name in names}
-        return frozenset(name for name in viewed if self._zones.get(name, "own") != "own")
-
-    def _meet(self, earlier: Piece, later: Piece) -> bool:
-        common = _common(earlier, later)
-        if earlier.by is later.by is By.SAMPLES:
-            common = frozenset(name for name in common if self._zones[name] != "each")
-        return bool(common) and not earlier.by is later.by is By.FIRST
-
-
-def _common(earlier: Piece, later: Piece) -> frozenset[str]:
-    """What one of two pieces writes, and the other one reads or writes."""
-    return (earlier.writes & (later.reads | later.writes)) | (earlier.reads & later.writes)

@@ -7,9 +7,9 @@ once. What would be wrong or impossible in passing is pinned: computed on its ow
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from graphgrad.compiler.products import Descent
 from graphgrad.compiler.program import Instruction, Program, Update, formula_of
@@ -50,17 +50,10 @@ class _Reading:
     """Who reads what, and where."""
 
     def __init__(self, program: Program) -> None:
-        self.order, self.asked = program.order, set(program.values.values())
-        self.values = [update.value for update in program.updates]
+        self.order, self.users = program.order, program.users()
+        self.asked = set(program.values.values())
+        self.values = Counter(update.value for update in program.updates)
         self.new: dict[Node | None, Instruction] = {update.target: update.value for update in program.updates}
-
-    @cached_property
-    def users(self) -> dict[Instruction, list[Instruction]]:
-        users: dict[Instruction, list[Instruction]] = {}
-        for instruction in self.order:
-            for operand in instruction.inputs:
-                users.setdefault(operand, []).append(instruction)
-        return users
 
     def passing(self) -> set[Instruction]:
         """The new values that are made in passing."""
@@ -68,7 +61,7 @@ class _Reading:
             value
             for value in self.values
             if (isinstance(value.op, Descent) or _is_elementwise(value))
-            and self.values.count(value) == 1
+            and self.values[value] == 1
             and value not in self.asked
         }
         while pinned := {one for one in passing if not (self._is_passed_on(one, passing) and self._is_in_time(one))}:
@@ -113,7 +106,7 @@ class _Reading:
                 return False
         return True
 
-    def _made_of(self, value: Instruction, known: Sequence[Instruction] = ()) -> Iterator[tuple[Instruction, bool]]:
+    def _made_of(self, value: Instruction, known: Container[Instruction] = ()) -> Iterator[tuple[Instruction, bool]]:
         """What a value is made of element by element, and whether it is read at another index; what is known is not
         looked into."""
         stack, seen = [(value, False)], set()

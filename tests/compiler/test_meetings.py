@@ -3,7 +3,7 @@
 import pytest
 
 from graphgrad.compiler.loops import Comment, Divided, Let, Loop, Product, Section, Store
-from graphgrad.compiler.meetings import By, Meetings, piece, pieces
+from graphgrad.compiler.meetings import By, Meetings
 
 LAYER = Product("A", "x", "W.T")
 SQUARES = Divided([], Loop("i", 512, [Store("squares", ("i",), "W[i, 0] * W[i, 0]")]))
@@ -16,9 +16,13 @@ SECTIONS = [
 ]
 
 
+STEP = Meetings(SECTIONS, {"A_flat": "A", "B_flat": "B"})
+piece, pieces = STEP.piece, STEP.pieces
+
+
 def meetings(*pieces):
     """Before which of these pieces the threads meet."""
-    found = Meetings(SECTIONS, {"A_flat": "A"})
+    found = Meetings(SECTIONS, {})
     return [found.before(one) for one in pieces]
 
 
@@ -67,6 +71,14 @@ def test_the_first_thread_does_its_part_in_one_go():
         (By.SHARES, [SQUARES]),
         (By.FIRST, [Comment("a number"), NUMBER, NUMBER]),
     ]
+
+
+@pytest.mark.parametrize("view", ["B", "B_flat"])
+def test_an_array_is_known_by_its_views(view):
+    made, read = Store("B", (), "1.0"), Divided([], Loop("i", 512, [Store("squares", ("i",), f"{view}[i]")]))
+    found = pieces([made, read])
+    assert [one.by for one in found] == [By.FIRST, By.SHARES]
+    assert meetings(*found) == [False, True]
 
 
 def test_what_needs_a_number_of_the_first_thread_comes_after_it():
