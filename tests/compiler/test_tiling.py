@@ -92,6 +92,7 @@ def test_registers_are_those_of_the_processor_that_numba_is_told(monkeypatch, na
 
 
 def test_what_numba_is_told_without_a_name_changes_the_processor_at_hand(monkeypatch):
+    as_told(monkeypatch, None, None)
     own = processor.features()
     as_told(monkeypatch, None, "-avx512f,+sse4a")
     assert processor.features() == (own - {"avx512f"}) | {"sse4a"}
