@@ -4,8 +4,8 @@
     ONLY=lenet python run.py      one of them
     QUICK=1 python run.py         fewer rounds
 
-Every contender runs in a process of its own, with its threads set before it is imported, and they take turns, in an order
-drawn anew for each round, so that none always comes after the same one: graphgrad in the environment of its locked
+Every contender runs in a process of its own, with its threads set before it is imported, and they take turns, in another
+order each round, so that none always comes after the same one: graphgrad in the environment of its locked
 dependencies, the peers in one of their newest releases, as their users have them (a peer may hold NumPy or Numba back for
 all that it shares an environment with). The table shows the median of the rounds, its ratio to the best peer with the
 smallest and the largest of the rounds, and what is asked of that ratio; benchmarks/results.json holds all of it. A peer
@@ -21,7 +21,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import random
 import statistics
 import subprocess
 import sys
@@ -93,6 +92,17 @@ def _threads(count: int) -> dict[str, str]:
     return {**dict.fromkeys(names, str(count)), "JAX_PLATFORMS": "cpu", **single}
 
 
+def _in_turn(runners: list[Runner], turn: int) -> list[Runner]:
+    """The order of a round: over the rounds, each contender comes about as often after each other one.
+
+    Source: Williams, Experimental designs balanced for the estimation of residual effects of treatments, 1949.
+    """
+    count = len(runners)
+    zigzag = [(count - k // 2) % count if k % 2 == 0 else k // 2 + 1 for k in range(count)]
+    order = [runners[(k + turn) % count] for k in zigzag]
+    return order[::-1] if count % 2 and turn % 2 else order
+
+
 def measured(name: str, load: Workload, threads: int, cache: str) -> list[dict[str, Any]]:
     """The rows of one workload at one number of threads."""
     runners, rows = [], []
@@ -106,9 +116,7 @@ def measured(name: str, load: Workload, threads: int, cache: str) -> list[dict[s
         pairs = zip(ours.began["losses"], runner.began["losses"], strict=True)
         if any(abs(a - b) > TOLERANCE * max(1.0, abs(a)) for a, b in pairs):
             raise AssertionError(f"{runner.contender}: {runner.began['losses']} for {ours.began['losses']}")
-    draw = random.Random(0)
-    orders = [draw.sample(runners, len(runners)) for _ in range(ROUNDS)]
-    rounds = [{runner.contender: runner.slice() for runner in order} for order in orders]
+    rounds = [{runner.contender: runner.slice() for runner in _in_turn(runners, turn)} for turn in range(ROUNDS)]
     peers = [runner.contender for runner in runners if runner is not ours]
     for runner in runners:
         times = [turn[runner.contender]["median"] for turn in rounds]

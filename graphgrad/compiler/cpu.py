@@ -35,6 +35,7 @@ LANES_IMPORT = "\0 what is imported of lanes"
 PRODUCTS_IMPORT = "\0 what is imported of products"
 OF_PRODUCTS = frozenset({"product", "add_product", "share_of_product", "add_share_of_product"})
 OF_LANES = frozenset({"below", "choose", "lanes_at", "load_lanes", "numbered", "sum_of_lanes"})
+FIRST_THREAD = "if thread == 0:"
 GLUE = "\0"
 """Stands for a space where no line is broken: inside of an index."""
 
@@ -53,7 +54,7 @@ class _Printer:
         self.scalars = {s.name: s for s in step.sections if not s.shape and s.zone == "shared" and not step.team}
         self.summed: list[tuple[int, int]] = []
         self.meetings = Meetings(step.sections, {flat.name: flat.of for flat in step.flats})
-        self.on_lanes = False
+        self.on_lanes = self.by_first = False
         self.lines: list[str] = []
 
     def file(self) -> str:
@@ -203,9 +204,8 @@ class _Printer:
 
     def _by_first(self) -> int:
         """The depth of lines that the first thread runs, after those before if they are so as well."""
-        last = next(line for line in reversed(self.lines) if len(line) - len(line.lstrip()) <= 4)
-        if last != "    if thread == 0:":
-            self._emit(1, "if thread == 0:")
+        if not self.by_first:
+            self._emit(1, FIRST_THREAD)
         return 2
 
     def _share(self, extent: int | str | None, start: int = 0) -> str:
@@ -475,6 +475,8 @@ class _Printer:
         return f"{array}[{', '.join(index) or '()'}]"
 
     def _emit(self, depth: int, line: str) -> None:
+        if depth < 2:
+            self.by_first = line == FIRST_THREAD
         self._wrapped(line, depth)
 
     def _wrapped(self, line: str, depth: int = 0) -> None:

@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from graphgrad.compiler.products import Descent, as_product
-from graphgrad.compiler.program import Builder, Firing, Instruction, Program, Update, written
+from graphgrad.compiler.program import Builder, Firing, Instruction, Program, Update, formula_of, written
 from graphgrad.compiler.rewrites import folded
-from graphgrad.ops import add, divide, multiply, negative, subtract
+from graphgrad.ops import add, divide, identity, multiply, negative, subtract
 
 Number = Instruction | float
 
@@ -58,9 +58,15 @@ class _Split:
         if split is None or self.product is None or self.weights is None:
             return None
         left, right = self.product.inputs[0].inputs
-        scale, keep = (one if isinstance(one, Instruction) else self.make.number(one) for one in split)
-        inputs = self.weights, left, right, scale, keep
+        inputs = self.weights, left, right, *map(self._read_before, split)
         return Instruction(Descent(), inputs, self.weights.type)
+
+    def _read_before(self, number: Number) -> Instruction:
+        """A number with a statement of its own: the product may come when its array has a new value."""
+        if not isinstance(number, Instruction):
+            return self.make.number(number)
+        moved = number.leaf is not None or (bool(number.inputs) and formula_of(number).body is None)
+        return self.make.make(identity, (number,)) if moved else number
 
     def _split(self, value: Instruction) -> tuple[Number, Number] | None:
         """a and b of a value, None where it is not of this form."""

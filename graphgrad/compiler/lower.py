@@ -140,7 +140,7 @@ class _Lowering(Sums):
             return self._tiles(nest.items[0])
         self.here, self.done = nest, set()
         axes = [axis for axis in self._axes(nest) if axis.extent != 1]
-        self.divided, self.scalars = self._is_divided(axes, nest), {}
+        self.by_all, self.scalars = self._is_divided(axes, nest), {}
         inner: list[Statement] = []
         winners = {item: winner for item in nest.items if (winner := _winner(item, nest)) is not None}
         ordered = [one for item in nest.items for one in (winners.get(item, item), item)]
@@ -150,8 +150,8 @@ class _Lowering(Sums):
             inner += lines if axes else [*self._numbers(), *lines]
             self.done.add(item.instruction)
         loops = [Loop(axis.name, axis.extent) for axis in axes]
-        divided, scalars = self.divided, self._numbers()
-        self.here, self.looping, self.divided = None, False, False
+        divided, scalars = self.by_all, self._numbers()
+        self.here, self.looping, self.by_all = None, False, False
         if divided:
             return [Divided(scalars, replace(loops[0], body=_nested(loops[1:], inner)))]
         return [*scalars, *_nested(loops, inner)]
@@ -163,9 +163,9 @@ class _Lowering(Sums):
         return once and over * math.prod(axis.extent or 1 for axis in axes) >= MANY
 
     def _numbers(self) -> list[Let]:
-        """The numbers that were read before the loops: once for a phase, but by each thread that needs them."""
-        new = {name: text for name, text in self.scalars.items() if self.divided or name not in self.known}
-        self.known |= new.keys() if not self.divided else set()
+        """The numbers that are read before the loops: once for a phase, but by each thread where all run them."""
+        new = {name: text for name, text in self.scalars.items() if self.by_all or name not in self.known}
+        self.known |= new.keys() if not self.by_all else set()
         self.scalars = {}
         return [Let(name, text) for name, text in new.items()]
 
@@ -178,14 +178,10 @@ class _Lowering(Sums):
         where = (*own, *running(over))
         loops = self._loops(item.formula, axes, over, where)
         self.innermost = (*axes, *over)[-1].extent or 1 if (*axes, *over) else 1
-        long = self._is_long(item, over, loops)
-        by_all = long and self.team and self.phase % 2 == 0 and not nest.axes
-        if by_all:
-            numbers, self.scalars, self.divided = self.scalars, {}, True
+        comment, long = self._comment(instruction), self._is_long(item, over, loops)
+        if long and self.team and self.phase % 2 == 0 and not nest.axes:
+            return [Comment(comment), *self._summed_by_all(item, where, loops), *self._in_memory(item, own)]
         value = self._body(instruction, item.formula, where, (*item.formula.axes, *item.own))
-        if by_all:
-            own_numbers, self.scalars, self.divided = self._numbers(), numbers, False
-        comment = self._comment(instruction)
         lines: list[Statement] = [Comment(comment)]
         if item.over_samples and over:
             inner = self._own_name(name, "n")
@@ -208,8 +204,6 @@ class _Lowering(Sums):
             lines.append(Let(name, value[0]))
         elif winner is not None:
             lines.append(Let(name, f"{self.local[winner.instruction]}_best"))
-        elif by_all:
-            lines += self._by_all(own_numbers, loops, name, value[0])
         elif long:
             lines += self._in_stretches(loops, name, value[0])
         else:
@@ -226,10 +220,15 @@ class _Lowering(Sums):
             if picked is not None:
                 body = [Let(picked.name, self._place(item, where, picked)), *body]
             lines.extend(_nested([loop for loop in loops if picked is None or loop.axis != picked.name], body))
-        if instruction in self.kept or (instruction in self.needed and not self._is_local(instruction)):
-            place = tuple(map(shown, self._stored(instruction, own)))
-            lines.append(Store(self.array_names[instruction], (*self._sample(instruction), *place), name))
-        return lines
+        return [*lines, *self._in_memory(item, own)]
+
+    def _in_memory(self, item: Item, own: Where) -> list[Statement]:
+        """An element goes into the memory, if it is read there."""
+        instruction = item.instruction
+        if not (instruction in self.kept or (instruction in self.needed and not self._is_local(instruction))):
+            return []
+        place = tuple(map(shown, self._stored(instruction, own)))
+        return [Store(self.array_names[instruction], (*self._sample(instruction), *place), self.local[instruction])]
 
     def _loops(self, formula: Formula, axes: tuple[Axis, ...], over: tuple[Axis, ...], where: Where) -> list[Loop]:
         """The loops over what is summed up: in steps where an index is whole at every so many of an axis only."""
@@ -262,9 +261,13 @@ class _Lowering(Sums):
         outer, inner = _stretched(loops, Combine(part, "sum", value))
         return [Let(name, zero), *_nested(outer, [Let(part, zero), inner, Combine(name, "sum", part)])]
 
-    def _by_all(self, numbers: list[Let], loops: list[Loop], name: str, value: str) -> list[Statement]:
+    def _summed_by_all(self, item: Item, where: Where, loops: list[Loop]) -> list[Statement]:
         """The same by a team of threads: each adds up some of the parts, and the first one brings them together."""
-        part, parts, zero = self._own_name(name, "part"), self._own_name(name, "parts"), literal(0.0, self.dtype)[0]
+        name, zero = self.local[item.instruction], literal(0.0, self.dtype)[0]
+        part, parts = self._own_name(name, "part"), self._own_name(name, "parts")
+        self.by_all = True
+        value = self._body(item.instruction, item.formula, where, item.own)[0]
+        numbers, self.by_all = self._numbers(), False
         (first, *outer), inner = _stretched(loops, Combine(part, "sum", value))
         self.parts[parts] = first.extent or 1
         store = Store(parts, (first.axis,), part)
@@ -291,9 +294,9 @@ class _Lowering(Sums):
         if factors.scale is None or factors.keep is None:
             self.needed.add(instruction)
             return [Comment(comment), Product(self.array_names[instruction], left, right)]
-        target, self.divided = self.updated[instruction], True
+        target, self.by_all = self.updated[instruction], True
         numbers = [self._value(number, ())[0] for number in (factors.scale, factors.keep)]
-        self.divided = False
+        self.by_all = False
         return [Comment(f"{self.symbols[target]} := {comment}"), Product(target, left, right, *numbers)]
 
     def finish(self, results: tuple[Instruction, ...], number: Mapping[Instruction, int], first: bool) -> Step:

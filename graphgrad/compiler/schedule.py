@@ -118,7 +118,6 @@ class _Scheduler:
         self.late, self.lanes = late, lanes
         self.order = [instruction for instruction in program.order if instruction.inputs]
         self.kept = kept | {update.value for update in program.updates}
-        self.updates = {update.value for update in program.updates}
         self.names = program.names
         self.formulas = {instruction: formula_of(instruction) for instruction in self.order}
         self.users: dict[Instruction, list[Instruction]] = {}

@@ -21,8 +21,8 @@ from graphgrad.ops import identity
 class Detached:
     """A program whose updates are safe to be made one after the other, at the end of the step.
 
-    What is `pinned` has statements of its own before them; what is `late` is made in passing, new values and what is
-    read by nothing else.
+    What is `pinned` has statements of its own before them. What is `late` comes with them: new values that are made in
+    passing, and what only these read.
     """
 
     program: Program
@@ -69,7 +69,10 @@ class _Reading:
         return passing
 
     def late(self, passing: set[Instruction]) -> set[Instruction]:
-        """New values that are made in passing, and what is made for them alone, element by element."""
+        """New values that are made in passing, and what is made for them alone, element by element.
+
+        Whatever old value that reads, these are made of as well, and they are in time.
+        """
         late = set(passing)
         for instruction in reversed(self.order):
             users = self.users.get(instruction, [])
@@ -77,7 +80,7 @@ class _Reading:
                 continue
             if instruction.type.shape and _is_elementwise(instruction) and late.issuperset(users):
                 alike = all(_is_elementwise(user) and user.type == instruction.type for user in users)
-                late.update([instruction] if alike and self._is_in_time(instruction) else [])
+                late.update([instruction] if alike else [])
         return late
 
     def _is_passed_on(self, value: Instruction, passing: set[Instruction]) -> bool:

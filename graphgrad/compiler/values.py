@@ -87,7 +87,7 @@ class Values:
         self.needed: set[Instruction] = set()
         self.here: Nest | None = None
         self.done: set[Instruction] = set()
-        self.looping = self.divided = False
+        self.looping = self.by_all = False
         self.scalars: dict[str, str] = {}
         self.known: set[str] = set()
         self.functions: set[str] = set()
@@ -297,7 +297,7 @@ class Values:
             formula = instruction.op.formula(*(operand.type for operand in instruction.inputs))
             return self._body(instruction, formula, where, formula.axes)
         item = self.plan.items[instruction]
-        apart = self.divided and not item.nest.axes  # made by the first thread, read by all
+        apart = self.by_all and not item.nest.axes  # made by the first thread, read by all
         if item.nest is self.here and instruction in self.done and not apart and where == self._own_place(item.nest):
             return self.local[instruction], ATOM
         if not instruction.type.shape and (item.nest is not self.here) and self._in_scope(item):
@@ -332,7 +332,7 @@ class Values:
         With a team, what is not per sample is known to the first thread, until it is read from the memory."""
         if item.instruction.type.per_sample:
             return self.here is not None and self.here in self.plan.phases[item.phase]
-        return not self.team or (item.phase == self.phase and not item.over_samples and not self.divided)
+        return not self.team or (item.phase == self.phase and not item.over_samples and not self.by_all)
 
     def _is_local(self, instruction: Instruction) -> bool:
         return not instruction.type.shape and not instruction.type.per_sample and not self.team

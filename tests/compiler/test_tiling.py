@@ -103,7 +103,7 @@ def as_told(monkeypatch, name, told):
     monkeypatch.setattr(config, "CPU_FEATURES", told)
     monkeypatch.setattr(llvmlite.binding, "get_process_triple", lambda: "x86_64-unknown-linux-gnu")
     for known in (processor.features, processor.registers_for_lanes):
-        monkeypatch.setattr(processor, known.__name__, known.__wrapped__)
+        monkeypatch.setattr(processor, known.__name__, getattr(known, "__wrapped__", known))
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,93 @@ def test_a_rule_of_descent(rule, penalty, side):
     np.testing.assert_allclose(step.state["W_u"], u, rtol=1e-9, atol=1e-9)
 
 
+def a_number_of_the_product(m, W, c, p, J, gW, gc):
+    return {"p": 0.5 * p, "W": W + p * gW}
+
+
+def a_new_number_of_the_product(m, W, c, p, J, gW, gc):
+    return {"p": 0.5 * p, "W": W + 0.5 * p * gW}
+
+
+def a_number_that_weights_are_kept_by(m, W, c, p, J, gW, gc):
+    return {"p": 0.5 * p, "W": p * W - RATE * gW}
+
+
+def an_element_of_the_weights(m, W, c, p, J, gW, gc):
+    return {"c": c - RATE * gc, "W": W + c[0] * gW}
+
+
+def two_that_read_each_other(m, W, c, p, J, gW, gc):
+    return {"c": c - RATE * gc * m["sum"](W), "W": W * m["sum"](c) - RATE * gW}
+
+
+def a_new_row_for_all_rows(m, W, c, p, J, gW, gc):
+    smooth = c - RATE * gc
+    return {"c": smooth, "W": W * smooth - RATE * gW}
+
+
+def an_old_row_for_all_rows(m, W, c, p, J, gW, gc):
+    return {"c": c - RATE * gc, "W": W * c - RATE * gW}
+
+
+def the_loss(m, W, c, p, J, gW, gc):
+    return {"p": J, "W": W - RATE * gW, "c": c - p * gc}
+
+
+def a_number_old_and_new(m, W, c, p, J, gW, gc):
+    less = 0.5 * p
+    return {"W": W + p * gW, "c": c + less * gc - p * c, "p": less}
+
+
+TOGETHER = [
+    a_number_of_the_product,
+    a_new_number_of_the_product,
+    a_number_that_weights_are_kept_by,
+    an_element_of_the_weights,
+    two_that_read_each_other,
+    a_new_row_for_all_rows,
+    an_old_row_for_all_rows,
+    the_loss,
+    a_number_old_and_new,
+]
+
+
+class Together:
+    """A rule of descent that moves two parameters and a number by each other: it is written when it is asked of both."""
+
+    def __init__(self, rule, loss):
+        self.rule, self.loss, self.known = rule, loss, {}
+
+    def update(self, parameter, gradient, state):
+        self.known[parameter.name.ident] = parameter, gradient
+        if len(self.known) < 2:
+            return {}
+        (W, gW), (c, gc) = self.known["W"], self.known["c"]
+        p = state.number("p", -RATE)
+        named = {"W": W, "c": c, "p": p}
+        return {named[name]: new for name, new in self.rule(GG, W, c, p, self.loss, gW, gc).items()}
+
+
+@pytest.mark.parametrize("side", [3, 80])
+@pytest.mark.parametrize("rule", TOGETHER, ids=lambda rule: rule.__name__)
+def test_parameters_that_move_together(rule, side):
+    random = np.random.default_rng(side)
+    X = random.normal(size=(40, side))
+    new = {"W": random.normal(size=(side, side)) / side, "c": random.normal(size=side) / side, "p": -RATE}
+    with gg.Graph("network") as g:
+        W, c, x = gg.param("W", side, side), gg.param("c", side), gg.input("x", side)
+        g.y = gg.tanh(W @ x + c)
+        g.J = gg.batch_sum(gg.sum(gg.square(g.y)))
+    step = gg.compile(g, "J", wrt=["W", "c"]).bind(W=new["W"], c=new["c"], optimizer=Together(rule, g.J))
+    for _ in range(3):
+        y = np.tanh(X @ new["W"].T + new["c"])
+        loss, slope = np.sum(y**2), 2 * y * (1 - y**2)
+        assert step(X) == pytest.approx(loss)
+        new |= rule(NP, new["W"], new["c"], new["p"], loss, slope.T @ X, slope.sum(0))
+    for name, array in {**step.params, **step.state}.items():
+        np.testing.assert_allclose(array, new[name], rtol=1e-9, atol=1e-9)
+
+
 def passes(rule, penalty=0.0):
     """How many loops over both axes follow the check of the loss."""
     step = gg.compile(network(80, penalty), "J", wrt="W").bind(W=np.zeros((80, 80)), optimizer=Rule(rule))

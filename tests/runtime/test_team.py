@@ -96,6 +96,18 @@ def test_threads_that_wait_only_where_they_have_to_are_never_too_early(threads, 
             np.testing.assert_allclose(changed[name], array, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_sums_over_the_samples_may_be_read_in_another_shape(threads, count):
+    threads(count)
+    X, w = random.normal(size=(100_000, 2, 3)), random.normal(size=(3, 2))
+    with gg.Graph("flat") as g:
+        x, W = gg.input("x", 2, 3), gg.param("w", 3, 2)
+        g.S = gg.batch_sum(gg.square(x))
+        g.J = gg.sum(gg.square(gg.reshape(g.S, (3, 2)) * W))
+    step = gg.compile(g, "J", wrt="w").bind(w=w, optimizer=gg.SGD(0.0))
+    assert step(X) == pytest.approx(np.sum(((X**2).sum(0).reshape(3, 2) * w) ** 2))
+
+
 def test_python_threads_may_step_at_once(function, threads):
     threads(2)
     expected, _ = trained(function)
