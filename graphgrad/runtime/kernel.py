@@ -8,7 +8,7 @@ function that Numba compiles, keeps in its cache and calls like any other. `@nji
 from __future__ import annotations
 
 import ast
-import inspect
+import linecache
 from collections.abc import Callable
 from typing import Any
 
@@ -104,8 +104,8 @@ def _small(step: Callable[..., Any], signature: str) -> Callable[..., Any]:
     def generate(context: Any, builder: Any, found: Any, values: Any) -> Any:
         from graphgrad.runtime.translation import translate  # what is in the cache does without
 
-        (definition,) = ast.parse(inspect.getsource(step)).body
-        assert isinstance(definition, ast.FunctionDef)
+        lines = ast.parse("".join(linecache.getlines(code.co_filename))).body
+        (definition,) = (line for line in lines if isinstance(line, ast.FunctionDef) and line.name == step.__name__)
         return translate(definition, step.__globals__, context, builder, found, values)
 
     def typed(typing_context: Any, *given: Any) -> Any:

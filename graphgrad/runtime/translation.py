@@ -3,14 +3,17 @@
 The text is of the few kinds of statement that the CPU printer writes. What each operation means, for numbers as for lanes,
 is Numba's own definition of it; what is done here is only to walk the lines. Indices of a step are never negative and
 shapes of its views are mostly known, so that elements are addressed without tests and with constant strides. In a step
-of many lines each nest of loops is a function apart, and equal ones are one: layers that are alike are compiled once.
+of many lines each nest of loops is a function apart, and equal ones are one: layers that are alike are compiled once. Of a
+very long one, what calls them is not optimised: that would take longer than all of them, and gain next to nothing.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import numpy as np
@@ -20,7 +23,7 @@ from numba.core import cgutils
 
 from graphgrad.runtime.contraction import sums_of_products
 from graphgrad.runtime.elements import ON_WHOLE, WHOLE, View, in_order, times
-from graphgrad.runtime.lanes import lanes_at
+from graphgrad.runtime.lanes import lanes_at, load_lanes
 from graphgrad.runtime.typed import BINARY, COMPARISONS, IN_PLACE, UNARY, Types, names_in
 from graphgrad.runtime.views import array_at
 
@@ -28,6 +31,8 @@ LONG = 64
 """From how many terms on the terms of a sum are added up in an order of the processor's."""
 MANY = 24
 """From how many nests of loops on, one after the other, they are functions apart."""
+VERY_MANY = 100
+"""From how many such nests on what calls them is not optimised."""
 
 
 def translate(
@@ -38,14 +43,48 @@ def translate(
     kinds = Types(names, dict(zip(given, signature.args, strict=True)), context)
     kinds.settle(function.body)
     kinds.uses = names_in(function)
-    return _Code(kinds, context, builder, signature.return_type).function(given, arguments, function.body)
+    count, lines = _spine(function.body, kinds)
+    spine = lines if count >= VERY_MANY else set()
+    for attribute in ("optnone", "noinline") if spine else ():
+        builder.function.attributes.add(attribute)
+    return _Code(kinds, context, builder, signature.return_type, spine).function(given, arguments, function.body)
+
+
+def _spine(body: Sequence[ast.stmt], kinds: Types) -> tuple[int, set[ast.stmt]]:
+    """How many nests of loops follow each other where they are many, and the loops and branches around these."""
+    count, found = 0, set[ast.stmt]()
+    for line in body:
+        inside, lines = _spine(line.body, kinds) if isinstance(line, ast.For | ast.If) else (0, set())
+        found |= {line, *lines} if inside else set()
+        count += inside
+    nests = sum(_is_nest(line, kinds) for line in body)
+    return (count + nests if nests >= MANY else count), found
+
+
+def _is_nest(line: ast.stmt, kinds: Types) -> bool:
+    """Whether a line is a nest of loops, written out or by the name of a sum of products."""
+    if isinstance(line, ast.Expr) and isinstance(line.value, ast.Call):
+        return kinds.value_of(line.value.func) in sums_of_products
+    return isinstance(line, ast.For)
+
+
+def _is_loop(line: ast.stmt, kinds: Types) -> bool:
+    """Whether a line is a loop in the end, if not in the text."""
+    match line:
+        case ast.Assign(targets=[ast.Subscript(slice=ast.Slice())]):
+            return True
+        case ast.Expr(value=ast.Call(func=function)):
+            return kinds.value_of(function) is load_lanes
+    return False
 
 
 class _Code:
-    """The second walk: the instructions of every line."""
+    """The second walk: the instructions of every line. On the spine of a very long step, all loops are functions apart."""
 
-    def __init__(self, kinds: Types, context: Any, builder: Any, result: Any) -> None:
-        self.types, self.context, self.b, self.result = kinds, context, builder, result
+    def __init__(
+        self, kinds: Types, context: Any, builder: Any, result: Any, spine: AbstractSet[ast.stmt] = frozenset()
+    ) -> None:
+        self.types, self.context, self.b, self.result, self.spine = kinds, context, builder, result, spine
         self.views: dict[str, View] = {}
         self.places: dict[str, Any] = {}
         self.running: dict[str, Any] = {}
@@ -66,17 +105,16 @@ class _Code:
         if self.result != types.none:
             returned = cgutils.alloca_once(b, self.context.get_value_type(self.result))
         self.returned, self.end = returned, b.append_basic_block("end")
-        for line in body:
-            self.tables(line)
+        self.tables(self.types.uses)
         self.block(body)
         if not b.block.is_terminated:
             b.branch(self.end)
         b.position_at_end(self.end)
         return self.context.get_dummy_value() if returned is None else b.load(returned)
 
-    def tables(self, part: ast.AST) -> None:
-        """Views of the constant arrays that a part of the text reads; made before any of it, where all of it sees them."""
-        for name in names_in(part):
+    def tables(self, names: Iterable[str]) -> None:
+        """Views of the constant arrays among these; made before anything else, where all of it sees them."""
+        for name in names:
             if name not in self.types.local and isinstance(self.types.value_of(ast.Name(name)), np.ndarray):
                 array = self.types.value_of(ast.Name(name))
                 kind = self.types.typing.resolve_value_type(array)
@@ -86,26 +124,23 @@ class _Code:
     # -- statements ----------------------------------------------------------------------------------------------
 
     def block(self, body: Sequence[ast.stmt]) -> None:
-        nests = {line for line in body if self.is_nest(line)}
+        nests = {line for line in body if _is_nest(line, self.types) and line not in self.spine}
+        if self.spine:
+            nests |= {line for line in body if _is_loop(line, self.types)}
         for line in body:
-            if len(nests) >= MANY and line in nests:
+            if line in nests and (self.spine or len(nests) >= MANY):
                 self.apart(line)
             else:
                 self.line(line)
 
-    def is_nest(self, line: ast.stmt) -> bool:
-        """Whether a line is a nest of loops, written out or by the name of a sum of products."""
-        if isinstance(line, ast.Expr) and isinstance(line.value, ast.Call):
-            return self.types.value_of(line.value.func) in sums_of_products
-        return isinstance(line, ast.For)
-
     def apart(self, line: ast.stmt) -> None:
         """A nest of loops as a function, one for all that differ in their arrays only; its scalars go in and out."""
         kinds, b = self.types, self.b
-        used = names_in(line)
+        parts = list(ast.walk(line))
+        used = Counter(n.id for n in parts if isinstance(n, ast.Name))
         inside = [name for name in used if name in kinds.local]
-        set_ = {n.id for n in ast.walk(line) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-        indices = {n.target.id for n in ast.walk(line) if isinstance(n, ast.For) and isinstance(n.target, ast.Name)}
+        set_ = {n.id for n in parts if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        indices = {n.target.id for n in parts if isinstance(n, ast.For) and isinstance(n.target, ast.Name)}
         own = {name for name in set_ if used[name] == kinds.uses[name]} | indices
         given = [name for name in inside if name not in own]
         passed: list[Any] = []
@@ -113,9 +148,9 @@ class _Code:
         for name in given:
             if name in self.views:
                 view = self.views[name]
-                parts = [view.data, *view.extents, *view.strides]
-                shapes.append((view.kind, *(getattr(part, "constant", None) for part in parts[1:])))
-                passed += [part for part in parts if not isinstance(part, ir.Constant)]
+                of_view = [view.data, *view.extents, *view.strides]
+                shapes.append((view.kind, *(getattr(part, "constant", None) for part in of_view[1:])))
+                passed += [part for part in of_view if not isinstance(part, ir.Constant)]
             else:
                 shapes.append((kinds.local[name], name in set_))
                 passed.append(self.places[name] if name in set_ else self.value(ast.Name(name, ast.Load())))
@@ -162,7 +197,7 @@ class _Code:
             inner.places[name] = place
         for name in sorted(own & kinds.stored):
             inner.places[name] = cgutils.alloca_once(inner.b, self.context.get_value_type(kinds.local[name]))
-        inner.tables(line)
+        inner.tables(names_in(line))
         inner.line(line)
         for place, target in back:
             inner.b.store(inner.b.load(place), target)

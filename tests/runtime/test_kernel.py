@@ -138,12 +138,13 @@ def test_a_line_that_no_step_has_is_refused(tmp_path):
         kernel("void(float64[::1])")(space["step"])
 
 
+@pytest.mark.parametrize("layers", [6, 24])  # so many nests that they are functions; that what calls them is plain
 @pytest.mark.parametrize("samples", [1, 19])
-def test_nests_that_are_functions_apart_do_what_they_did_in_place(samples):
+def test_nests_that_are_functions_apart_do_what_they_did_in_place(samples, layers):
     with gg.Graph("deep") as g:
         h = gg.input("x", 5)
         s = gg.param("s")
-        for k in range(24):
+        for k in range(layers):
             width = 5 if k % 5 else 6
             W, b = gg.param(f"W{k}", width, h.shape[0]), gg.param(f"b{k}", width)
             h = (gg.tanh, gg.sigmoid, gg.sin)[k % 3](W @ h + (b if k % 2 else -b * s))
@@ -156,6 +157,10 @@ def test_nests_that_are_functions_apart_do_what_they_did_in_place(samples):
     assert float(ours["J"]) == pytest.approx(float(theirs["J"]), rel=1e-12)
     for name in (*names, "x"):
         np.testing.assert_allclose(ours.grad[name], theirs.grad[name], rtol=1e-10, atol=1e-14)
+    step = gg.compile(g, "J", wrt=names).bind(**{name: given[name] for name in names}, optimizer=gg.SGD(0.1))
+    assert step(given["x"]) == pytest.approx(float(theirs["J"]), rel=1e-12)
+    for name in names:
+        np.testing.assert_allclose(step.params[name], given[name] - 0.1 * theirs.grad[name], rtol=1e-10, atol=1e-14)
 
 
 @needs_a_compiler
