@@ -87,7 +87,8 @@ class Values:
         self.needed: set[Instruction] = set()
         self.here: Nest | None = None
         self.done: set[Instruction] = set()
-        self.looping = self.by_all = False
+        self.looping = False  # whether what is written is in loops
+        self.by_all = False  # whether all threads of a team run it, and not the first one alone
         self.scalars: dict[str, str] = {}
         self.known: set[str] = set()
         self.functions: set[str] = set()
