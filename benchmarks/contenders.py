@@ -1,4 +1,5 @@
-"""Each contender's training step of a workload: forward, gradients and descent; a step returns the loss before it."""
+"""Each contender's training step of a workload: forward, gradients and descent, by Adam in the workload of that name; a step
+returns the loss before it."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import numpy as np
 from workloads import PENALTY, RATE, Workload
 
 Step = Callable[[], float]
+ADAM_RATE, BETA1, BETA2, EPSILON = 1e-3, 0.9, 0.999, 1e-8
 
 
 def graphgrad(workload: str, load: Workload, threads: int) -> Step:
@@ -42,7 +44,8 @@ def graphgrad(workload: str, load: Workload, threads: int) -> Step:
             if penalty is not None:
                 g["J2"] = g.J + float(PENALTY) * penalty
     objective = g.outputs[-1]
-    step = gg.compile(g, objective, wrt=list(weights), dtype="float32").bind(**weights, optimizer=gg.SGD(float(RATE)))
+    rule = gg.Adam(ADAM_RATE) if workload == "adam" else gg.SGD(float(RATE))
+    step = gg.compile(g, objective, wrt=list(weights), dtype="float32").bind(**weights, optimizer=rule)
     X, T = load.arrays["x"], load.arrays["t"]
     if load.loop:
         return lambda: float(step.run((X, T), load.loop)[-1])
@@ -61,6 +64,8 @@ def torch(workload: str, load: Workload, threads: int) -> Step:
         x = x.contiguous(memory_format=th.channels_last)
     labels = t.long()
     descent = th.optim.SGD(list(w.values()), lr=float(RATE))
+    if workload == "adam":
+        descent = th.optim.Adam(list(w.values()), lr=ADAM_RATE, fused=True)
 
     def loss() -> Any:
         if workload.startswith("lecture"):
@@ -134,6 +139,27 @@ def jax(workload: str, load: Workload, threads: int) -> Step:
             return float(values[-1])
 
         return loop
+
+    if workload == "adam":
+
+        def adam(w: Any, m: Any, v: Any, count: Any, x: Any, t: Any) -> Any:
+            value, g = jx.value_and_grad(loss)(w, x, t)
+            m = jx.tree.map(lambda m, g: BETA1 * m + (1 - BETA1) * g, m, g)
+            v = jx.tree.map(lambda v, g: BETA2 * v + (1 - BETA2) * g * g, v, g)
+            first, second = 1 - BETA1**count, 1 - BETA2**count
+            moved = jx.tree.map(lambda a, m, v: a - ADAM_RATE * (m / first) / (jnp.sqrt(v / second) + EPSILON), w, m, v)
+            return value, moved, m, v, count + 1
+
+        zeros = jx.tree.map(jnp.zeros_like, state["w"])
+        state |= {"m": zeros, "v": zeros, "count": jnp.float32(1)}
+        by_adam = jx.jit(adam)
+
+        def adam_step() -> float:
+            value, *new = by_adam(*state.values(), x, t)
+            state.update(zip(state, new, strict=True))
+            return float(value)
+
+        return adam_step
     compiled = jx.jit(update)
 
     def step() -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,11 @@ def mlp() -> Workload:
         weights[f"b{k}"] = np.zeros(after)
     starts = Start(1.5, 0.48), Start(0.3, 0.18)
     return Workload("MLP 784-512-512-10, batch 256", arrays, weights, {1: 1.0, 2: 1.0}, starts=starts)
+
+
+def adam() -> Workload:
+    """The same with Adam, whose rule goes over weights and state once more."""
+    return replace(mlp(), name="MLP as above, with Adam", peers=("torch", "jax"), starts=None)
 
 
 def _filters(random: np.random.Generator, after: int, before: int, side: int) -> np.ndarray:
@@ -110,6 +115,7 @@ WORKLOADS: dict[str, Callable[[], Workload]] = {
     "loop1": lambda: lecture(1, loop=2000),
     "loop32": lambda: lecture(32, loop=2000),
     "mlp": mlp,
+    "adam": adam,
     "lenet": lenet,
     "cnn": cnn,
     "chain32": lambda: chain("float32", 0.2),
