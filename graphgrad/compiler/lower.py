@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from graphgrad.compiler.indices import Where, apart, in_order, names_of, running, shown, zeros
-from graphgrad.compiler.layout import Value, lay_out
+from graphgrad.compiler.layout import Layout, Value, lay_out
 from graphgrad.compiler.loops import (
     Argument,
     Combine,
@@ -69,9 +69,7 @@ def lower(
     kept = frozenset(value for value in program.values.values() if value.inputs and value is not returns)
     plan = schedule(program, kept | pinned, late, lanes)
     lowering = _Lowering(program, plan, kept, leaves, title, dtype, returns, lanes, team, resident)
-    lowering.statements()  # finds out which values are read across nests
-    lowering.returned()
-    return lowering.finish(results, number, first)
+    return lowering.step(results, number, first)
 
 
 def _winner(item: Item, nest: Nest) -> Item | None:
@@ -87,34 +85,71 @@ def _winner(item: Item, nest: Nest) -> Item | None:
 class _Lowering(Sums):
     """Writes the statements of all phases."""
 
-    def statements(self) -> list[Samples | Shared]:
-        """The statements of all phases."""
-        phases: list[Samples | Shared] = []
-        for number, nests in self.plan.phases.items():
-            self.phase, self.used, self.known = number, set(), set()
-            body = [statement for nest in nests for statement in self._nest_or_band(nest)]
-            if number % 2 == 0:
-                phases.append(Shared(body))
-                continue
-            used = [leaf for leaf in self.leaves if leaf in self.used & self.in_lanes]
-            given = [Given(self.given[leaf], self.leaf_names[leaf]) for leaf in used]
-            scalars = [item for nest in nests for item in nest.items if item.over_samples and not item.nest.axes]
-            if self.team or not scalars:
-                sums = self.layout.sums.get(number, (0, 0)) if self.team else (0, 0)
-                partial, plain = (of.get(number, 0) for of in (self.layout.partial, self.layout.plain))
-                phases.append(Samples(body, given, sums, partial, plain))
-                continue
-            start = literal(0.0, self.dtype)[0]
-            phases.append(Shared([Let(self.local[item.instruction], start) for item in scalars]))
-            phases.append(Samples(body, given))
-            kept = [item.instruction for item in scalars if item.instruction in self.kept]
-            phases.append(Shared([Store(self.array_names[one], (), self.local[one]) for one in kept]))
-        return phases
-
-    def returned(self) -> str | None:
-        """What the step returns, after all phases."""
+    def step(self, results: tuple[Instruction, ...], number: Mapping[Instruction, int], first: bool) -> Step:
+        """Write the statements, by which it is known what is read from the memory; lay that out."""
+        self.stores: dict[int, tuple[Store, Instruction]] = {}
+        bodies = {phase: self._body_of(phase, nests) for phase, nests in self.plan.phases.items()}
         self.here, self.phase = None, AFTERWARDS
-        return None if self.returns is None else self._value(self.returns, ())[0]
+        returned = None if self.returns is None else self._value(self.returns, ())[0]
+        self._leave_out_idle_stores([body for body, _ in bodies.values()])
+        layout = self._layout(results, number, first)
+        sections = {s.instruction: s for s in layout.sections if s.instruction is not None}
+        return Step(
+            self.title,
+            tuple(
+                Argument(self.given.get(leaf, self.leaf_names[leaf]), leaf.shape, leaf.per_sample)
+                for leaf in self.leaves
+                if leaf not in self.resident
+            ),
+            layout.sections,
+            tuple(self.flats.values()),
+            layout.memory,
+            [one for phase, body in bodies.items() for one in self._phase(phase, *body, layout)],
+            [sections[number[i]] if number.get(i) in sections else self._value(i, zeros(i))[0] for i in results],
+            returned,
+            bool(self.program.updates),
+            self.dtype,
+            LANES[self.dtype] if self.lanes else 1,
+            self.team,
+            frozenset(self.functions),
+            frozenset(self.wide),
+            {name: numbers for (_, numbers), name in self.tables.items()},
+            list(self.sums.values()),
+            bool(self.plan.products),
+            self._work(),
+        )
+
+    def _body_of(self, phase: int, nests: list[Nest]) -> tuple[list[Statement], list[Given]]:
+        """The statements of a phase, and the inputs that it brings into lanes."""
+        self.phase, self.used, self.known = phase, set(), set()
+        body = [statement for nest in nests for statement in self._nest_or_band(nest)]
+        used = [leaf for leaf in self.leaves if leaf in self.used & self.in_lanes]
+        return body, [Given(self.given[leaf], self.leaf_names[leaf]) for leaf in used]
+
+    def _phase(self, phase: int, body: list[Statement], given: list[Given], layout: Layout) -> list[Samples | Shared]:
+        """A phase with its place in the memory; one thread alone has sums over the samples in locals."""
+        if phase % 2 == 0:
+            return [Shared(body)]
+        items = (item for nest in self.plan.phases[phase] for item in nest.items)
+        scalars = [item.instruction for item in items if item.over_samples and not item.nest.axes]
+        if self.team or not scalars:
+            sums = layout.sums.get(phase, (0, 0)) if self.team else (0, 0)
+            return [Samples(body, given, sums, layout.partial.get(phase, 0), layout.plain.get(phase, 0))]
+        start = literal(0.0, self.dtype)[0]
+        return [
+            Shared([Let(self.local[one], start) for one in scalars]),
+            Samples(body, given),
+            Shared([Store(self.array_names[one], (), self.local[one]) for one in scalars if one in self.kept]),
+        ]
+
+    def _leave_out_idle_stores(self, stack: list[list[Statement]]) -> None:
+        """Leave out of these bodies what is stored and never read, now that all is written."""
+        idle = {id(store) for store, instruction in self.stores.values() if instruction not in self.needed}
+        while stack:
+            lines = stack.pop()
+            lines[:] = [line for line in lines if id(line) not in idle]
+            inner = (line.loop if isinstance(line, Divided) else line for line in lines)
+            stack.extend(loop.body for loop in inner if isinstance(loop, Loop))
 
     def _nest_or_band(self, nest: Nest) -> list[Statement]:
         """The loops of a nest; with the first one of a band, those of all of it, which run for every few rows."""
@@ -223,12 +258,15 @@ class _Lowering(Sums):
         return [*lines, *self._in_memory(item, own)]
 
     def _in_memory(self, item: Item, own: Where) -> list[Statement]:
-        """An element goes into the memory, if it is read there."""
+        """An element goes into the memory; if it is not kept, the store is left out in the end where nothing reads it."""
         instruction = item.instruction
-        if not (instruction in self.kept or (instruction in self.needed and not self._is_local(instruction))):
+        if instruction not in self.kept and self._is_local(instruction):
             return []
         place = tuple(map(shown, self._stored(instruction, own)))
-        return [Store(self.array_names[instruction], (*self._sample(instruction), *place), self.local[instruction])]
+        store = Store(self.array_names[instruction], (*self._sample(instruction), *place), self.local[instruction])
+        if instruction not in self.kept:
+            self.stores[id(store)] = store, instruction
+        return [store]
 
     def _loops(self, formula: Formula, axes: tuple[Axis, ...], over: tuple[Axis, ...], where: Where) -> list[Loop]:
         """The loops over what is summed up: in steps where an index is whole at every so many of an axis only."""
@@ -299,11 +337,11 @@ class _Lowering(Sums):
         self.by_all = False
         return [Comment(f"{self.symbols[target]} := {comment}"), Product(target, left, right, *numbers)]
 
-    def finish(self, results: tuple[Instruction, ...], number: Mapping[Instruction, int], first: bool) -> Step:
-        """Lay out the memory and write the statements with what is known now."""
+    def _layout(self, results: tuple[Instruction, ...], number: Mapping[Instruction, int], first: bool) -> Layout:
+        """The memory of all that is kept or read; results may come first in it."""
         ahead = {instruction: k for k, instruction in enumerate(results)} if first else {}
         items = sorted(self.plan.items.items(), key=lambda pair: ahead.get(pair[0], len(ahead)))
-        self.layout = layout = lay_out(
+        return lay_out(
             [
                 Value(
                     instruction,
@@ -325,33 +363,6 @@ class _Lowering(Sums):
             self.parts,
             LANES[self.dtype] if self.lanes else 1,
             self.team,
-        )
-        arguments = tuple(
-            Argument(self.given.get(leaf, self.leaf_names[leaf]), leaf.shape, leaf.per_sample)
-            for leaf in self.leaves
-            if leaf not in self.resident
-        )
-        phases, returned = self.statements(), self.returned()
-        sections = {s.instruction: s for s in layout.sections if s.instruction is not None}
-        return Step(
-            self.title,
-            arguments,
-            layout.sections,
-            tuple(self.flats.values()),
-            layout.memory,
-            phases,
-            [sections[number[i]] if number.get(i) in sections else self._value(i, zeros(i))[0] for i in results],
-            returned,
-            bool(self.program.updates),
-            self.dtype,
-            LANES[self.dtype] if self.lanes else 1,
-            self.team,
-            frozenset(self.functions),
-            frozenset(self.wide),
-            {name: numbers for (_, numbers), name in self.tables.items()},
-            list(self.sums.values()),
-            bool(self.plan.products),
-            self._work(),
         )
 
     def _work(self) -> int:

@@ -9,7 +9,6 @@ from functools import cached_property
 
 from graphgrad.compiler.bodies import text_of
 from graphgrad.compiler.indices import Terms, Where, apart, element, running, shown
-from graphgrad.compiler.layout import Layout
 from graphgrad.compiler.loops import Flat, SumOfProducts, SumOfWinners
 from graphgrad.compiler.names import FIRST, LOOP_NAMES, ROW, Names
 from graphgrad.compiler.program import Instruction, Program, described, written
@@ -81,7 +80,6 @@ class Values:
             for instruction, item in plan.items.items()
             if team and item.over_samples
         }
-        self.layout = Layout()
         self.phase = 0
         self.used: set[Node] = set()
         self.needed: set[Instruction] = set()
