@@ -89,6 +89,7 @@ class _Code:
         self.places: dict[str, Any] = {}
         self.running: dict[str, Any] = {}
         self.long = False
+        self.report: Any = None
 
     def function(self, names: Sequence[str], arguments: Sequence[Any], body: Sequence[ast.stmt]) -> Any:
         b = self.b
@@ -162,7 +163,9 @@ class _Code:
         if key not in kinds.apart:
             kinds.apart[key] = self.written_apart(line, given, own, set_, [part.type for part in passed])
         nothing = cgutils.get_null_value(ir.IntType(8).as_pointer())
-        b.call(kinds.apart[key], [nothing, cgutils.alloca_once(b, nothing.type), *passed])
+        if self.report is None:
+            self.report = cgutils.alloca_once(b, nothing.type)
+        b.call(kinds.apart[key], [nothing, self.report, *passed])
 
     def written_apart(
         self, line: ast.stmt, given: Sequence[str], own: set[str], set_: set[str], passed: Sequence[Any]
