@@ -87,7 +87,6 @@ class _Lowering(Sums):
 
     def step(self, results: tuple[Instruction, ...], number: Mapping[Instruction, int], first: bool) -> Step:
         """Write the statements, by which it is known what is read from the memory; lay that out."""
-        self.stores: dict[int, tuple[Store, Instruction]] = {}
         bodies = {phase: self._body_of(phase, nests) for phase, nests in self.plan.phases.items()}
         self.here, self.phase = None, AFTERWARDS
         returned = None if self.returns is None else self._value(self.returns, ())[0]
@@ -193,9 +192,13 @@ class _Lowering(Sums):
 
     def _is_divided(self, axes: Sequence[Axis], nest: Nest) -> bool:
         """Whether the threads of a team share the loops of a nest, which is done once for the step."""
-        once = self.team and self.phase % 2 == 0 and bool(axes)
         over = max(math.prod(axis.extent or 1 for axis in item.own) for item in nest.items)
-        return once and over * math.prod(axis.extent or 1 for axis in axes) >= MANY
+        return self._once and bool(axes) and over * math.prod(axis.extent or 1 for axis in axes) >= MANY
+
+    @property
+    def _once(self) -> bool:
+        """Whether what is written is done once for the step, by a team of threads."""
+        return self.team and self.phase % 2 == 0
 
     def _numbers(self) -> list[Let]:
         """The numbers that are read before the loops: once for a phase, but by each thread where all run them."""
@@ -214,7 +217,7 @@ class _Lowering(Sums):
         loops = self._loops(item.formula, axes, over, where)
         self.innermost = (*axes, *over)[-1].extent or 1 if (*axes, *over) else 1
         comment, long = self._comment(instruction), self._is_long(item, over, loops)
-        if long and self.team and self.phase % 2 == 0 and not nest.axes:
+        if long and self._once and not nest.axes:
             return [Comment(comment), *self._summed_by_all(item, where, loops), *self._in_memory(item, own)]
         value = self._body(instruction, item.formula, where, (*item.formula.axes, *item.own))
         lines: list[Statement] = [Comment(comment)]

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from graphgrad.compiler.bodies import text_of
 from graphgrad.compiler.indices import Terms, Where, apart, element, running, shown
-from graphgrad.compiler.loops import Flat, SumOfProducts, SumOfWinners
+from graphgrad.compiler.loops import Flat, Store, SumOfProducts, SumOfWinners
 from graphgrad.compiler.names import FIRST, LOOP_NAMES, ROW, Names
 from graphgrad.compiler.program import Instruction, Program, described, written
 from graphgrad.compiler.rectified import BEHIND
@@ -97,7 +97,7 @@ class Values:
         self.guards: dict[Terms, tuple[int, int]] = {}
         self.scratch: dict[str, tuple[tuple[int, ...], Nest]] = {}
         self.parts: dict[str, int] = {}
-        self.comments: dict[Instruction, str] = {}
+        self.stores: dict[int, tuple[Store, Instruction]] = {}
         self.made: dict[tuple[str, ...], str] = {}
         self.sums: dict[str, SumOfProducts | SumOfWinners] = {}
         self.tables: dict[tuple[str, tuple[float, ...]], str] = {}
@@ -165,11 +165,6 @@ class Values:
         return self.own_sums.get(instruction, self.array_names[instruction])
 
     def _comment(self, instruction: Instruction) -> str:
-        if instruction not in self.comments:
-            self.comments[instruction] = self._formula_of(instruction)
-        return self.comments[instruction]
-
-    def _formula_of(self, instruction: Instruction) -> str:
         node = self.program.names.get(instruction)
         rule = self.program.notes.get(instruction)
         line = _ROLES.get(self.roles.get(instruction, ""), "") or (written(node) if node is not None else "")
