@@ -104,6 +104,7 @@ def _small(step: Callable[..., Any], signature: str) -> Callable[..., Any]:
     def generate(context: Any, builder: Any, found: Any, values: Any) -> Any:
         from graphgrad.runtime.translation import translate  # what is in the cache does without
 
+        linecache.checkcache(code.co_filename)
         lines = ast.parse("".join(linecache.getlines(code.co_filename))).body
         (definition,) = (line for line in lines if isinstance(line, ast.FunctionDef) and line.name == step.__name__)
         return translate(definition, step.__globals__, context, builder, found, values)

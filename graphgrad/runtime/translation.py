@@ -42,10 +42,10 @@ def translate(
     given = [argument.arg for argument in function.args.args]
     kinds = Types(names, dict(zip(given, signature.args, strict=True)), context)
     kinds.settle(function.body)
-    kinds.uses = names_in(function)
+    kinds.uses = names_in(ast.Module(function.body, []))
     count, lines = _spine(function.body, kinds)
-    spine = lines if count >= VERY_MANY else set()
-    for attribute in ("optnone", "noinline") if spine else ():
+    spine = lines if count >= VERY_MANY else None
+    for attribute in ("optnone", "noinline") if spine is not None else ():
         builder.function.attributes.add(attribute)
     return _Code(kinds, context, builder, signature.return_type, spine).function(given, arguments, function.body)
 
@@ -82,7 +82,7 @@ class _Code:
     """The second walk: the instructions of every line. On the spine of a very long step, all loops are functions apart."""
 
     def __init__(
-        self, kinds: Types, context: Any, builder: Any, result: Any, spine: AbstractSet[ast.stmt] = frozenset()
+        self, kinds: Types, context: Any, builder: Any, result: Any, spine: AbstractSet[ast.stmt] | None = None
     ) -> None:
         self.types, self.context, self.b, self.result, self.spine = kinds, context, builder, result, spine
         self.views: dict[str, View] = {}
@@ -125,11 +125,11 @@ class _Code:
     # -- statements ----------------------------------------------------------------------------------------------
 
     def block(self, body: Sequence[ast.stmt]) -> None:
-        nests = {line for line in body if _is_nest(line, self.types) and line not in self.spine}
-        if self.spine:
-            nests |= {line for line in body if _is_loop(line, self.types)}
+        nests = {line for line in body if _is_nest(line, self.types)}
+        if self.spine is not None:
+            nests = (nests - self.spine) | {line for line in body if _is_loop(line, self.types)}
         for line in body:
-            if line in nests and (self.spine or len(nests) >= MANY):
+            if line in nests and (self.spine is not None or len(nests) >= MANY):
                 self.apart(line)
             else:
                 self.line(line)
