@@ -112,7 +112,7 @@ class BoundStep:
                 )
         with graph.derivation():
             for parameter in trained:
-                updates.update(optimizer.update(parameter, gradients[parameter], state))
+                updates.update(_moved(optimizer, parameter, gradients[parameter], state))
         self._written, self._rewrites = program([self.objective], updates), function.rewrites
         self._leaves = (*self.inputs, *own, *state.initial)
         self._title = graph.title
@@ -254,6 +254,22 @@ class BoundStep:
             NotFiniteWarning(f"the loss is NaN at this step: nothing was changed by it; a smaller rate may help{hint}"),
             stacklevel=3,
         )
+
+
+def _moved(optimizer: Optimizer, parameter: Node, gradient: Node, state: State) -> dict[Node, Node]:
+    """What a rule of descent makes of a parameter and of its state: nodes of the shapes that these have."""
+    who, found = type(optimizer).__name__, optimizer.update(parameter, gradient, state)
+    if not isinstance(found, Mapping):
+        raise GraphError(f"{who}.update gives {found!r} for {parameter.name}, not a dict of nodes and their new values")
+    for node, new in found.items():
+        if not isinstance(node, Node) or not isinstance(new, Node):
+            raise GraphError(f"{who}.update gives {node!r}: {new!r} for {parameter.name}; both are nodes of its graph")
+        if new.type != node.type:
+            raise GraphError(
+                f"{who}.update gives {node.name} a new value {new.text()} of the shape {new.type}; {node.name} has the "
+                f"shape {node.type}"
+            )
+    return dict(found)
 
 
 def _objective(output: Node) -> Node:

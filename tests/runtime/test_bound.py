@@ -117,3 +117,20 @@ def test_nan_in_the_data_is_said_and_changes_nothing(neuron):
 def test_what_does_not_fit_is_said(neuron, act, sentence):
     with pytest.raises(gg.GraphError, match=sentence):
         act(gg.compile(neuron, "l", wrt="w"))
+
+
+@pytest.mark.parametrize(
+    ("rule", "sentence"),
+    [
+        (lambda w, g: {w: gg.sum(g)}, r"Rule.update gives w a new value .* of the shape scalar; w has the shape 3$"),
+        (lambda w, g: {w: 3.0}, "Rule.update gives <w: 3>: 3.0 for w; both are nodes of its graph"),
+        (lambda w, g: None, "Rule.update gives None for w, not a dict of nodes and their new values"),
+    ],
+)
+def test_a_rule_of_descent_that_gives_something_else_is_told_so(neuron, rule, sentence):
+    class Rule:
+        def update(self, parameter, gradient, state):
+            return rule(parameter, gradient)
+
+    with pytest.raises(gg.GraphError, match=sentence):
+        gg.compile(neuron, "J", wrt="w").bind(w=W, optimizer=Rule())
