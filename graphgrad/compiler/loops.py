@@ -123,7 +123,16 @@ class SumOfWinners:
     room: int
 
 
-Statement = Comment | Let | Combine | Store | Product | Tiled | Loop | Divided
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """Statements that run so many times, as for layers that are alike: each time on other arrays, by their roles."""
+
+    times: int
+    roles: Sequence[Role]
+    body: Sequence[Statement]
+
+
+Statement = Comment | Let | Combine | Store | Product | Tiled | Loop | Divided | Repeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +162,15 @@ class Section:
     offset: int
     shape: tuple[int, ...]
     lanes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What the statements of a `Repeat` call an array that is another one each time, or its view by elements in order."""
+
+    name: str
+    arrays: Sequence[Section] | Sequence[Argument]
+    is_flat: bool = False
 
 
 @dataclass(frozen=True, slots=True)

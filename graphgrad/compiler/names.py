@@ -11,6 +11,8 @@ from graphgrad.compiler.scalar import FUNCTIONS
 LOOP_NAMES = "ijkmpqruvcd"
 ROW, FIRST = "row", "first"
 """The loop over the bands of a map, and the first of the rows that a sum of products is to compute."""
+LAYER = "layer"
+"""The loop over what comes over and over."""
 
 RESERVED = frozenset(
     {*keyword.kwlist, *dir(builtins), *LOOP_NAMES, *FUNCTIONS.values()}
@@ -60,6 +62,7 @@ RESERVED = frozenset(
         "row",
         "first",
         "last",
+        "layer",
     }
 )
 

@@ -2,7 +2,8 @@
 
 A phase is either shared (once per step) or a loop over the samples, in which everything that belongs to one sample is
 computed while it is in the cache; a sum over the samples ends a phase for what depends on it. Within a phase,
-instructions over the same indices share one nest of loops as long as each reads its nest-mates at its own index.
+instructions over the same indices share one nest of loops where they share arrays, as long as each reads its nest-mates at
+its own index: what has nothing in common is in loops of its own, so that layers that are alike look alike.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class Nest:
 
     axes: tuple[Axis, ...]
     items: list[Item] = field(default_factory=list)
+    arrays: set[Instruction] = field(default_factory=set)  # that the items read or make
 
     @property
     def space(self) -> tuple[int | None, ...]:
@@ -268,17 +270,20 @@ class _Scheduler:
         ]
         first = max((nests.index(item.nest) for item, _ in reads), default=0)
         own = tuple(Index(((axis, 1),)) for axis in formula.axes)
+        arrays = {instruction, *(operand for operand, _ in read if operand.type.shape or operand.type.per_sample)}
         alone = self.products.keys() | self.alone
         for nest in nests[first:] if instruction not in alone else ():
             if nest.items[0].instruction in alone:
                 continue
             at_own_index = all(where == own for item, where in reads if item.nest is nest)
-            if nest.space == space and at_own_index and len(nest.items) < MOST:
+            common = not nest.arrays.isdisjoint(arrays)
+            if nest.space == space and common and at_own_index and len(nest.items) < MOST:
                 break
         else:
             nests.append(nest := Nest(formula.axes))
         item = Item(instruction, formula, phase, nest)
         nest.items.append(item)
+        nest.arrays |= arrays
         self.items[instruction] = item
 
     def resolved(self, instruction: Instruction) -> list[tuple[Instruction, Where]]:

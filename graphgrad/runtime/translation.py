@@ -55,7 +55,7 @@ def _spine(body: Sequence[ast.stmt], kinds: Types) -> tuple[int, set[ast.stmt]]:
     count, found = 0, set[ast.stmt]()
     for line in body:
         inside, lines = _spine(line.body, kinds) if isinstance(line, ast.For | ast.If) else (0, set())
-        found |= {line, *lines} if inside else set()
+        found |= {line, *lines} if inside or _repeats(line, kinds) else set()
         count += inside
     nests = sum(_is_nest(line, kinds) for line in body)
     return (count + nests if nests >= MANY else count), found
@@ -65,7 +65,15 @@ def _is_nest(line: ast.stmt, kinds: Types) -> bool:
     """Whether a line is a nest of loops, written out or by the name of a sum of products."""
     if isinstance(line, ast.Expr) and isinstance(line.value, ast.Call):
         return kinds.value_of(line.value.func) in sums_of_products
-    return isinstance(line, ast.For)
+    return isinstance(line, ast.For) and not _repeats(line, kinds)
+
+
+def _repeats(line: ast.stmt, kinds: Types) -> bool:
+    """Whether a line is a loop around nests, each time with other arrays."""
+    match line:
+        case ast.For(body=[ast.Assign(targets=[ast.Name(id=name)]), *_]):
+            return isinstance(kinds.local[name], types.Array)
+    return False
 
 
 def _is_loop(line: ast.stmt, kinds: Types) -> bool:
