@@ -458,8 +458,8 @@ class _Printer:
     def _statements(self, depth: int, statements: Sequence[Statement]) -> None:
         for statement in statements:
             match statement:
-                case Comment(text):
-                    for line in textwrap.wrap(plain(text), WIDTH - 4 * depth - 2) or [""]:
+                case Comment(told):
+                    for line in textwrap.wrap(plain(told()), WIDTH - 4 * depth - 2) or [""]:
                         self._emit(depth, f"# {line}".rstrip())
                 case Let(name, text):
                     self._emit(depth, f"{name} = {text}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from graphgrad.compiler.products import Descent, as_product
@@ -35,7 +36,8 @@ def with_descents(program: Program) -> Program:
     names = {new.value: program.names[old.value] for old, new in pairs}
     reason = "the product adds to what is there"
     firings = [
-        Firing("descent by a product", "specialise", written(program.names[old.value]), reason) for old, _ in pairs
+        Firing("descent by a product", "specialise", partial(written, program.names[old.value]), reason)
+        for old, _ in pairs
     ]
     return replace(
         program,

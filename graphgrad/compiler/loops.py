@@ -5,16 +5,16 @@ Statements hold scalar source text; what differs between targets is only how the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """The formula of the node that the next lines compute."""
+    """The formula of the node that the next lines compute; told when it is printed."""
 
-    text: str
+    told: Callable[[], str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from graphgrad.compiler.layout import Layout, Value, lay_out
 from graphgrad.compiler.loops import (
     Argument,
     Combine,
-    Comment,
     Divided,
     Given,
     Let,
@@ -218,9 +217,9 @@ class _Lowering(Sums):
         self.innermost = (*axes, *over)[-1].extent or 1 if (*axes, *over) else 1
         comment, long = self._comment(instruction), self._is_long(item, over, loops)
         if long and self._once and not nest.axes:
-            return [Comment(comment), *self._summed_by_all(item, where, loops), *self._in_memory(item, own)]
+            return [comment, *self._summed_by_all(item, where, loops), *self._in_memory(item, own)]
         value = self._body(instruction, item.formula, where, (*item.formula.axes, *item.own))
-        lines: list[Statement] = [Comment(comment)]
+        lines: list[Statement] = [comment]
         if item.over_samples and over:
             inner = self._own_name(name, "n")
             lines += [Let(inner, literal(0.0, self.dtype)[0]), *_nested(loops, [Combine(inner, "sum", value[0])])]
@@ -237,7 +236,7 @@ class _Lowering(Sums):
             target, lines = self.updated[instruction], []
             if any(self._users(instruction)):
                 lines, value = [Let(name, value[0])], (name, ATOM)
-            return [Comment(f"{self.symbols[target]} := {comment}"), *lines, Store(target, names_of(axes), value[0])]
+            return [self._comment(instruction, target), *lines, Store(target, names_of(axes), value[0])]
         if item.formula.reduction is None:
             lines.append(Let(name, value[0]))
         elif winner is not None:
@@ -331,14 +330,13 @@ class _Lowering(Sums):
         factors, instruction = self.plan.products[item.instruction], item.instruction
         left, right = self._array(factors.left), self._array(factors.right)
         left, right = left + ".T" * factors.left_transposed, right + ".T" * factors.right_transposed
-        comment = self._comment(instruction)
         if factors.scale is None or factors.keep is None:
             self.needed.add(instruction)
-            return [Comment(comment), Product(self.array_names[instruction], left, right)]
+            return [self._comment(instruction), Product(self.array_names[instruction], left, right)]
         target, self.by_all = self.updated[instruction], True
         numbers = [self._value(number, ())[0] for number in (factors.scale, factors.keep)]
         self.by_all = False
-        return [Comment(f"{self.symbols[target]} := {comment}"), Product(target, left, right, *numbers)]
+        return [self._comment(instruction, target), Product(target, left, right, *numbers)]
 
     def _layout(self, results: tuple[Instruction, ...], number: Mapping[Instruction, int], first: bool) -> Layout:
         """The memory of all that is kept or read; results may come first in it."""

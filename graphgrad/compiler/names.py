@@ -72,11 +72,13 @@ class Names:
 
     def __init__(self) -> None:
         self.taken: set[str] = set(RESERVED)
+        self._count: dict[str, int] = {}
 
     def unique(self, wanted: str) -> str:
         safe = re.sub(r"\W+", "_", wanted, flags=re.ASCII).strip("_") or "step"
-        name, count = safe, 1
+        name, count = safe, self._count.get(safe, 1)
         while name in self.taken:
             name, count = f"{safe}_" if count == 1 else f"{safe}_{count}", count + 1
+        self._count[safe] = count
         self.taken.add(name)
         return name

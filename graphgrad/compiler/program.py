@@ -5,8 +5,9 @@ A `Program` is made from nodes of a graph and rewritten; the graph itself never 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
 
 from graphgrad.graph import ATOM, Formula, Leaf, Node, Operation, Type, ancestors, computed_from
@@ -83,8 +84,12 @@ class Firing:
 
     rule: str
     phase: str
-    line: str
+    told: Callable[[], str]
     reason: str
+
+    @property
+    def line(self) -> str:
+        return self.told()
 
 
 @dataclass(frozen=True)
@@ -105,10 +110,10 @@ class Program:
     def roots(self) -> tuple[Instruction, ...]:
         return tuple(dict.fromkeys([*self.values.values(), *(update.value for update in self.updates)]))
 
-    @property
-    def order(self) -> list[Instruction]:
+    @cached_property
+    def order(self) -> tuple[Instruction, ...]:
         """All instructions that are needed, each after its operands."""
-        return in_order(self.roots)
+        return tuple(in_order(self.roots))
 
     def rebuilt(self, new: Mapping[Instruction, Instruction], firings: Iterable[Firing]) -> Program:
         """The program with other instructions in the places of its own."""
@@ -196,8 +201,8 @@ def described(instruction: Instruction, names: Mapping[Instruction, Node]) -> st
 def fired(rule: str, program: Program, old: Instruction, reason: str) -> Firing:
     """The record of a rewrite of phase specialise, with the line that the instruction computed."""
     node = program.names.get(old)
-    line = described(old, program.names) if node is None else written(node)
-    return Firing(rule, "specialise", line, reason)
+    told = partial(described, old, program.names) if node is None else partial(written, node)
+    return Firing(rule, "specialise", told, reason)
 
 
 def in_order(roots: Iterable[Instruction]) -> list[Instruction]:

@@ -19,6 +19,7 @@ from graphgrad.compiler.loops import (
     Divided,
     Let,
     Loop,
+    Product,
     Repeat,
     Role,
     Section,
@@ -26,19 +27,17 @@ from graphgrad.compiler.loops import (
     Step,
     SumOfProducts,
     SumOfWinners,
+    Tiled,
 )
 from graphgrad.compiler.names import Names
 from graphgrad.compiler.stated import nameless
 
-FEWEST = 24
-"""For how many statements a loop has to stand, at least: fewer are easier to read one after the other."""
-OFTEN = 6
-"""How often they have to come, at least."""
+OFTEN = 4
+"""How often statements have to come, at least: fewer layers are easier to read one after the other."""
 LONGEST = 64
 """How many statements come over and over together, at most."""
 
 _WORD = re.compile(r"[^\W\d]\w*")
-_COMMENT = re.compile(r"""Comment\(text=('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\)""")
 _OWN = "a number of its own"
 _OUTSIDE = -1
 
@@ -73,12 +72,12 @@ class Repeats:
         self._users: dict[str, set[int]] = {}
         self._roles: dict[str, Hashable] = {}
         self._names = Names()
-        if any(len(body) >= FEWEST for body in bodies):
+        if any(len(body) >= OFTEN for body in bodies):
             self._read(step, bodies)
 
     def rolled(self, statements: Sequence[Statement]) -> Sequence[Statement]:
         """The same statements, with a loop for those that come over and over."""
-        if len(statements) < FEWEST:
+        if len(statements) < OFTEN:
             return statements
         lines = self._with_comments(statements)
         alike = _alike([line.shape for line in lines])
@@ -124,7 +123,7 @@ class Repeats:
                 kind = self._kinds.get(word[0])
                 return word[0] if kind is None else f"\0{numbers[kind]} {places.setdefault(word[0], len(places))}\0"
 
-            shape = _WORD.sub(place, _COMMENT.sub("Comment()", repr(statement)))
+            shape = _WORD.sub(place, repr(statement))
             self._lines[id(statement)] = shape, tuple(places)
             for name in places:
                 self._users.setdefault(name, set()).add(id(statement))
@@ -147,11 +146,12 @@ class Repeats:
         candidates = [
             (count, times)
             for count, length in enumerate((lengths[at] for lengths in alike), 1)
-            if (times := length // count + 1) >= OFTEN and count * times >= FEWEST
+            if (times := length // count + 1) >= OFTEN
+            and any(_is_nest(line.statements[-1]) for line in lines[at : at + count])
         ]
         for count, times in sorted(candidates, key=lambda one: (-one[0] * one[1], one[0])):
             run = self._named(lines, at, count, times)
-            if run.times >= OFTEN and run.lines * run.times >= FEWEST:
+            if run.times >= OFTEN:
                 return run
         return None
 
@@ -213,6 +213,10 @@ def _alike(shapes: Sequence[str]) -> list[list[int]]:
             lengths[k] = lengths[k + 1] + 1 if shapes[k] == shapes[k + apart] else 0
         found.append(lengths)
     return found
+
+
+def _is_nest(statement: Statement) -> bool:
+    return isinstance(statement, Loop | Divided | Tiled | Product)
 
 
 def _within(statements: Iterable[Statement]) -> Iterator[Statement]:

@@ -8,6 +8,7 @@ and simplifies once more.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from graphgrad.calculus.identities import IDENTITIES, Identity, matches
@@ -94,8 +95,8 @@ class _Rewriter:
 
     def _record(self, rule: str, old: Instruction, reason: str) -> None:
         named = self.program.names.get(old)
-        line = named.text() if named is not None else described(old, self.program.names)
-        self.firings.append(Firing(rule, self.phase, line, reason))
+        told = named.text if named is not None else partial(described, old, self.program.names)
+        self.firings.append(Firing(rule, self.phase, told, reason))
 
 
 def _constant(term: Instruction) -> float | None:

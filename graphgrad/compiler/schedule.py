@@ -8,7 +8,8 @@ its own index: what has nothing in common is in loops of its own, so that layers
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_left, insort
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from graphgrad.compiler.bands import Band, bands_of
@@ -54,8 +55,8 @@ class Nest:
     """Loops over one index space, and the items computed in them, in order."""
 
     axes: tuple[Axis, ...]
+    place: int  # in its phase
     items: list[Item] = field(default_factory=list)
-    arrays: set[Instruction] = field(default_factory=set)  # that the items read or make
 
     @property
     def space(self) -> tuple[int | None, ...]:
@@ -150,6 +151,7 @@ class _Scheduler:
         self.available: dict[Instruction, int] = {}
         self.items: dict[Instruction, Item] = {}
         self.phases: dict[int, list[Nest]] = {}
+        self.using: dict[tuple[int, Instruction], list[int]] = {}  # the places of nests in a phase that use an array
 
     def run(self) -> Schedule:
         for instruction in self.order:
@@ -260,7 +262,6 @@ class _Scheduler:
     def _place(self, instruction: Instruction, phase: int) -> None:
         formula = self.formulas[instruction]
         nests = self.phases.setdefault(phase, [])
-        space = tuple(axis.extent for axis in formula.axes)
         factors = self.products.get(instruction)
         read = [(factors.left, ()), (factors.right, ())] if factors else self.resolved(instruction)
         reads: list[tuple[Item, Where]] = [
@@ -268,23 +269,30 @@ class _Scheduler:
             for operand, where in read
             if operand in self.items and self.items[operand].phase == phase
         ]
-        first = max((nests.index(item.nest) for item, _ in reads), default=0)
-        own = tuple(Index(((axis, 1),)) for axis in formula.axes)
-        arrays = {instruction, *(operand for operand, _ in read if operand.type.shape or operand.type.per_sample)}
-        alone = self.products.keys() | self.alone
-        for nest in nests[first:] if instruction not in alone else ():
-            if nest.items[0].instruction in alone:
-                continue
-            at_own_index = all(where == own for item, where in reads if item.nest is nest)
-            common = not nest.arrays.isdisjoint(arrays)
-            if nest.space == space and common and at_own_index and len(nest.items) < MOST:
-                break
-        else:
-            nests.append(nest := Nest(formula.axes))
+        arrays = [(phase, operand) for operand, _ in read if operand.type.shape or operand.type.per_sample]
+        alone = instruction in self.alone or instruction in self.products
+        first = max((item.nest.place for item, _ in reads), default=0)
+        using = (self.using.get(array, []) for array in arrays if not alone)
+        near = sorted({place for places in using for place in places[bisect_left(places, first) :]})
+        nest = next((nests[place] for place in near if self._fits(nests[place], formula, reads)), None)
+        if nest is None:
+            nests.append(nest := Nest(formula.axes, len(nests)))
         item = Item(instruction, formula, phase, nest)
         nest.items.append(item)
-        nest.arrays |= arrays
         self.items[instruction] = item
+        for array in (*arrays, (phase, instruction)):
+            places = self.using.setdefault(array, [])
+            if nest.place not in places[bisect_left(places, nest.place) :][:1]:
+                insort(places, nest.place)
+
+    def _fits(self, nest: Nest, formula: Formula, reads: Sequence[tuple[Item, Where]]) -> bool:
+        """Whether a formula may be computed in a nest: over the same indices, and what it reads of it at its own index."""
+        if nest.items[0].instruction in self.alone or nest.items[0].instruction in self.products:
+            return False
+        own = tuple(Index(((axis, 1),)) for axis in formula.axes)
+        at_own_index = all(where == own for item, where in reads if item.nest is nest)
+        alike = nest.space == tuple(axis.extent for axis in formula.axes)
+        return alike and at_own_index and len(nest.items) < MOST
 
     def resolved(self, instruction: Instruction) -> list[tuple[Instruction, Where]]:
         """What the instruction reads and where, in its own axes, looking through what is written inline."""

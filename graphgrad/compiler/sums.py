@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from graphgrad.compiler.bands import cut as rows_of
 from graphgrad.compiler.indices import Where, element, minus, plus, running, shown
@@ -27,7 +28,7 @@ class Sums(Values):
     def _tiles(self, item: Item) -> list[Statement]:
         """A sum of products in register tiles; where its indices are divided, one for each of their residues."""
         self.here, self.done = item.nest, set()
-        lines = [Comment(line) for line in (*self._summed(item.instruction), self._comment(item.instruction))]
+        lines = [*self._summed(item.instruction), self._comment(item.instruction)]
         copied: list[Statement] = []
         calls: list[Statement] = []
         parts = residues(item.formula) or []
@@ -58,7 +59,7 @@ class Sums(Values):
         target = "".join([out, *(f"[{one}]" for one in sample)])
         self.here = None
         return [
-            Comment(self._comment(instruction)),
+            self._comment(instruction),
             Tiled(function, target, [*arrays, copies], self.lanes and item.over_samples),
         ]
 
@@ -112,12 +113,13 @@ class Sums(Values):
         arrays = [array for array, _ in operands]
         return copied, Tiled(function, target_array, arrays, item.over_samples and self.lanes, first)
 
-    def _summed(self, instruction: Instruction) -> list[str]:
+    def _summed(self, instruction: Instruction) -> list[Statement]:
         """The line of a sum of products, apart from that of what it begins with, where it has a name."""
         node = self.program.names.get(instruction)
         if node is None or not isinstance(instruction.op, Started):
             return []
-        return [written(one) for one in node.inputs if one.op == instruction.op.each and one.name is not None]
+        sums = [one for one in node.inputs if one.op == instruction.op.each and one.name is not None]
+        return [Comment(partial(written, one)) for one in sums]
 
     def _operand(self, item: Item, side: int, where: Where, part: str) -> tuple[str, Where, list[Statement]]:
         """An operand as an array with its indices; as a copy with zeros around it where it is read beyond its ends."""

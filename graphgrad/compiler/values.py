@@ -9,7 +9,7 @@ from functools import cached_property
 
 from graphgrad.compiler.bodies import text_of
 from graphgrad.compiler.indices import Terms, Where, apart, element, running, shown
-from graphgrad.compiler.loops import Flat, Store, SumOfProducts, SumOfWinners
+from graphgrad.compiler.loops import Comment, Flat, Store, SumOfProducts, SumOfWinners
 from graphgrad.compiler.names import FIRST, LOOP_NAMES, ROW, Names
 from graphgrad.compiler.program import Instruction, Program, described, written
 from graphgrad.compiler.rectified import BEHIND
@@ -164,7 +164,12 @@ class Values:
         """The array in which a thread adds up a sum over its samples."""
         return self.own_sums.get(instruction, self.array_names[instruction])
 
-    def _comment(self, instruction: Instruction) -> str:
+    def _comment(self, instruction: Instruction, target: str = "") -> Comment:
+        """The formula of an instruction, which may be the new value of a parameter."""
+        new = f"{self.symbols[target]} := " if target else ""
+        return Comment(lambda: new + self._line(instruction))
+
+    def _line(self, instruction: Instruction) -> str:
         node = self.program.names.get(instruction)
         rule = self.program.notes.get(instruction)
         line = _ROLES.get(self.roles.get(instruction, ""), "") or (written(node) if node is not None else "")
