@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from graphgrad.compiler.lines import WIDTH, constants, plain, stated, wrapped
 from graphgrad.compiler.loops import (
@@ -59,6 +60,7 @@ class _Printer:
         self.meetings = Meetings(step.sections, {flat.name: flat.of for flat in step.flats})
         self.repeats = Repeats(step)
         self.places: dict[str, tuple[int, ...]] = {}
+        self.choices: dict[str, list[str]] = {}
         self.on_lanes = self.in_first = False
         self.waiting: tuple[By, list[Statement]] = By.ALL, []
         self.lines: list[str] = []
@@ -114,6 +116,8 @@ class _Printer:
         for flat in step.flats:
             if flat.name in used:
                 self._emit(1, f"{flat.name} = {self._flat(flat)}")
+        for name, arrays in self.choices.items():
+            self._emit(1, f"{name} = {', '.join(arrays)}")
         if step.memory.totals:
             first = "mine" if step.team else "0"
             last = f"mine + {step.memory.totals}" if step.team else str(step.memory.totals)
@@ -442,15 +446,22 @@ class _Printer:
             return f"{flat.of}.reshape(-1)"
         return self._view(section, is_flat=True)
 
+    def _own(self, role: Role, what: str, taken: Container[str]) -> str:
+        """A name for the places of a role, or for its arrays."""
+        stem = f"{role.name.removesuffix('_here')}_{what}"
+        return next(name for k in itertools.count(1) if (name := f"{stem}_{k}" if k > 1 else stem) not in taken)
+
     def _role(self, role: Role) -> str:
         """The array of a role in one turn of the loop: those of the turns lie at equal distances, or where a table says."""
         sections = [one for one in role.arrays if isinstance(one, Section)]
+        if not sections:
+            name = self._own(role, "all", self.choices)
+            self.choices[name] = [one.name for one in role.arrays]
+            return f"{name}[{LAYER}]"
         first, step = sections[0].offset, sections[1].offset - sections[0].offset
         offset = f"{first} {'+' if step > 0 else '-'} {abs(step)} * {LAYER}"
         if [one.offset for one in sections] != [first + step * k for k in range(len(sections))]:
-            name = f"{role.name}_places"
-            while name in self.places:
-                name += "_"
+            name = self._own(role, "places", self.places)
             self.places[name] = tuple(one.offset for one in sections)
             offset = f"{name}[{LAYER}]"
         return self._view(sections[0], offset, role.is_flat)

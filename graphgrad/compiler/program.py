@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 from graphgrad.graph import ATOM, Formula, Leaf, Node, Operation, Type, ancestors, computed_from
@@ -40,7 +40,18 @@ class Instruction:
 
 def formula_of(instruction: Instruction) -> Formula:
     """The formula of an instruction for the types of its operands."""
-    return instruction.op.formula(*(operand.type for operand in instruction.inputs))  # type: ignore[no-any-return]
+    return _formula_for(instruction.op, *(operand.type for operand in instruction.inputs))
+
+
+@lru_cache(4096)
+def _formula_for(op: Operation, *types: Type) -> Formula:
+    return op.formula(*types)
+
+
+@lru_cache(4096)
+def type_for(op: Operation, *types: Type) -> Type:
+    """The type of what an operation makes of operands of these types."""
+    return op.infer(*types)
 
 
 class Builder:
@@ -64,7 +75,7 @@ class Builder:
         """The instruction `op(inputs)`."""
         key = (op, inputs)
         found = self._made.get(key)
-        return found or self._once(key, Instruction(op, inputs, op.infer(*(operand.type for operand in inputs))))
+        return found or self._once(key, Instruction(op, inputs, type_for(op, *(operand.type for operand in inputs))))
 
     def _once(self, key: Any, instruction: Instruction) -> Instruction:
         return self._made.setdefault(key, instruction)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from graphgrad.calculus.identities import IDENTITIES, Identity, matches
-from graphgrad.compiler.program import Builder, Firing, Instruction, Program, Update, described
+from graphgrad.compiler.program import Builder, Firing, Instruction, Program, Update, described, type_for
 from graphgrad.compiler.rectified import with_pools_first, with_slopes_of_outputs
 from graphgrad.graph import Node, Type
 from graphgrad.ops import add, divide, multiply, negative, subtract
@@ -62,7 +62,7 @@ class _Rewriter:
         )
 
     def _make(self, op: Any, inputs: tuple[Instruction, ...], old: Instruction) -> Instruction:
-        type = op.infer(*(operand.type for operand in inputs))
+        type = type_for(op, *(operand.type for operand in inputs))
         if self.phase == "specialise" and (plain := _unrepeated(op, inputs, type)) != inputs:
             self._record("a repeated number", old, "an operation on each element takes a number for all of them")
             inputs = plain

@@ -8,9 +8,10 @@ its own index: what has nothing in common is in loops of its own, so that layers
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from graphgrad.compiler.bands import Band, bands_of
 from graphgrad.compiler.indices import Where
@@ -57,10 +58,6 @@ class Nest:
     axes: tuple[Axis, ...]
     place: int  # in its phase
     items: list[Item] = field(default_factory=list)
-
-    @property
-    def space(self) -> tuple[int | None, ...]:
-        return tuple(axis.extent for axis in self.axes)
 
 
 @dataclass(slots=True)
@@ -151,19 +148,21 @@ class _Scheduler:
         self.available: dict[Instruction, int] = {}
         self.items: dict[Instruction, Item] = {}
         self.phases: dict[int, list[Nest]] = {}
-        self.using: dict[tuple[int, Instruction], list[int]] = {}  # the places of nests in a phase that use an array
+        self.related: dict[tuple[Any, ...], tuple[Any, ...]] = {}  # by phase, indices and instruction
+        self.using: dict[Any, list[int]] = {}  # the places in a phase of nests that have arrays in common
 
     def run(self) -> Schedule:
         for instruction in self.order:
             if self._is_inline(instruction):
                 self.inline.add(instruction)
         after = self._phases()
-        for instruction in self.order:
-            if instruction not in self.inline and instruction not in self.late:
-                self._place(instruction, self.phase[instruction])
-        for instruction in self.order:
-            if instruction in self.late and instruction not in self.inline:
-                self._place(instruction, after)
+        placed = [instruction for instruction in self.order if instruction not in self.inline]
+        self.phase.update(dict.fromkeys(self.late.intersection(placed), after))
+        self._relate(placed)
+        for late in (False, True):
+            for instruction in placed:
+                if (instruction in self.late) is late:
+                    self._place(instruction)
         phases, tiled = dict(sorted(self.phases.items())), frozenset(self.tiled)
         bands = {
             nest: band
@@ -259,8 +258,27 @@ class _Scheduler:
         factors = self.products.get(instruction)
         return (factors.left, factors.right) if factors else instruction.inputs
 
-    def _place(self, instruction: Instruction, phase: int) -> None:
-        formula = self.formulas[instruction]
+    def _relate(self, placed: Sequence[Instruction]) -> None:
+        """Find what has arrays in common with what, among all that is computed in a phase over the same indices."""
+        for instruction in placed:
+            if instruction not in self.alone and instruction not in self.products:
+                read = [operand for operand, _ in self.resolved(instruction) if operand.type.shape]
+                where = self._where(instruction)
+                root = self._root((*where, instruction))
+                self.related.update({self._root((*where, operand)): root for operand in read})
+
+    def _root(self, one: tuple[Any, ...]) -> tuple[Any, ...]:
+        """What stands for all that has arrays in common with one."""
+        while (further := self.related.get(one, one)) != one:
+            self.related[one] = self.related.get(further, further)
+            one = further
+        return one
+
+    def _where(self, instruction: Instruction) -> tuple[int, tuple[int | None, ...]]:
+        return self.phase[instruction], tuple(axis.extent for axis in self.formulas[instruction].axes)
+
+    def _place(self, instruction: Instruction) -> None:
+        formula, phase = self.formulas[instruction], self.phase[instruction]
         nests = self.phases.setdefault(phase, [])
         factors = self.products.get(instruction)
         read = [(factors.left, ()), (factors.right, ())] if factors else self.resolved(instruction)
@@ -269,30 +287,22 @@ class _Scheduler:
             for operand, where in read
             if operand in self.items and self.items[operand].phase == phase
         ]
-        arrays = [(phase, operand) for operand, _ in read if operand.type.shape or operand.type.per_sample]
-        alone = instruction in self.alone or instruction in self.products
         first = max((item.nest.place for item, _ in reads), default=0)
-        using = (self.using.get(array, []) for array in arrays if not alone)
-        near = sorted({place for places in using for place in places[bisect_left(places, first) :]})
+        alone = instruction in self.alone or instruction in self.products
+        related = [] if alone else self.using.setdefault(self._root((*self._where(instruction), instruction)), [])
+        near = related[bisect_left(related, first) :]
         nest = next((nests[place] for place in near if self._fits(nests[place], formula, reads)), None)
         if nest is None:
             nests.append(nest := Nest(formula.axes, len(nests)))
+            related.append(nest.place)
         item = Item(instruction, formula, phase, nest)
         nest.items.append(item)
         self.items[instruction] = item
-        for array in (*arrays, (phase, instruction)):
-            places = self.using.setdefault(array, [])
-            if nest.place not in places[bisect_left(places, nest.place) :][:1]:
-                insort(places, nest.place)
 
     def _fits(self, nest: Nest, formula: Formula, reads: Sequence[tuple[Item, Where]]) -> bool:
-        """Whether a formula may be computed in a nest: over the same indices, and what it reads of it at its own index."""
-        if nest.items[0].instruction in self.alone or nest.items[0].instruction in self.products:
-            return False
+        """Whether a formula may be computed in a nest: what it reads of it is at its own index."""
         own = tuple(Index(((axis, 1),)) for axis in formula.axes)
-        at_own_index = all(where == own for item, where in reads if item.nest is nest)
-        alike = nest.space == tuple(axis.extent for axis in formula.axes)
-        return alike and at_own_index and len(nest.items) < MOST
+        return len(nest.items) < MOST and all(where == own for item, where in reads if item.nest is nest)
 
     def resolved(self, instruction: Instruction) -> list[tuple[Instruction, Where]]:
         """What the instruction reads and where, in its own axes, looking through what is written inline."""

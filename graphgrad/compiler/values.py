@@ -11,7 +11,7 @@ from graphgrad.compiler.bodies import text_of
 from graphgrad.compiler.indices import Terms, Where, apart, element, running, shown
 from graphgrad.compiler.loops import Comment, Flat, Store, SumOfProducts, SumOfWinners
 from graphgrad.compiler.names import FIRST, LOOP_NAMES, ROW, Names
-from graphgrad.compiler.program import Instruction, Program, described, written
+from graphgrad.compiler.program import Instruction, Program, described, formula_of, written
 from graphgrad.compiler.rectified import BEHIND
 from graphgrad.compiler.scalar import ATOM, CHOICE, FUNCTIONS, PRODUCT, SUM, UNARY, Text, grouped, literal
 from graphgrad.compiler.schedule import Item, Nest, Schedule, substitute
@@ -299,7 +299,7 @@ class Values:
             name = self.leaf_names[instruction.leaf]
             return self._number(name, instruction) or (self._element_of(name, instruction, where), ATOM)
         if instruction in self.plan.inline:
-            formula = instruction.op.formula(*(operand.type for operand in instruction.inputs))
+            formula = formula_of(instruction)
             return self._body(instruction, formula, where, formula.axes)
         item = self.plan.items[instruction]
         apart = self.by_all and not item.nest.axes  # made by the first thread, read by all

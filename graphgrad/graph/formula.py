@@ -44,6 +44,8 @@ class Index:
 
     def placed(self, places: Mapping[Axis, Index]) -> Index:
         """The index where some of its axes take the values of other indices, each of them whole."""
+        if (own := self.axis) is not None:
+            return places.get(own) or self
         terms: dict[Axis, int] = {}
         offset, scale = self.offset, 1
         for axis, factor in self.terms:

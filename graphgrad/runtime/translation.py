@@ -94,6 +94,7 @@ class _Code:
     ) -> None:
         self.types, self.context, self.b, self.result, self.spine = kinds, context, builder, result, spine
         self.views: dict[str, View] = {}
+        self.choices: dict[str, tuple[View, Any]] = {}
         self.places: dict[str, Any] = {}
         self.running: dict[str, Any] = {}
         self.long = False
@@ -108,7 +109,7 @@ class _Code:
             else:
                 self.running[name] = value
         for name, kind in self.types.local.items():
-            if name in self.types.stored and not isinstance(kind, types.Array):
+            if name in self.types.stored and not isinstance(kind, types.Array | types.BaseTuple):
                 self.places[name] = cgutils.alloca_once(b, self.context.get_value_type(kind))
         returned = None
         if self.result != types.none:
@@ -253,6 +254,8 @@ class _Code:
                 kind = self.types.of(value)
                 if isinstance(kind, types.Array):
                     self.views[name] = self.view(value)
+                elif isinstance(value, ast.Tuple):
+                    self.choices[name] = self.choice([self.view(one) for one in value.elts])
                 else:
                     self.store(name, kind, self.value(value))
             case ast.Tuple(elts=targets):
@@ -272,6 +275,14 @@ class _Code:
                 self.b.store(number, view.element(self.index(index)), align=view.align)
             case _:
                 raise SyntaxError(f"a step does not assign to {ast.unparse(target)}")
+
+    def choice(self, views: Sequence[View]) -> tuple[View, Any]:
+        """Arrays of one shape, of which one is taken by its number: the first of them, and where all begin."""
+        data = [view.data for view in views]
+        place = cgutils.alloca_once(self.b, ir.ArrayType(data[0].type, len(data)))
+        for k, one in enumerate(data):
+            self.b.store(one, cgutils.gep_inbounds(self.b, place, 0, k))
+        return views[0], place
 
     def store(self, name: str, kind: Any, value: Any) -> None:
         self.b.store(self.cast(value, kind, self.types.local[name]), self.places[name])
@@ -418,6 +429,10 @@ class _Code:
         match expression:
             case ast.Name(id=name) if name in self.views:
                 return self.views[name]
+            case ast.Subscript(value=ast.Name(id=name), slice=index) if name in self.choices:
+                view, place = self.choices[name]
+                data = b.load(cgutils.gep_inbounds(b, place, 0, self.value(index)))
+                return View(context, b, view.kind, data, view.extents, view.strides)
             case ast.Subscript(value=array, slice=index):
                 whole, first = self.view(array), self.index(index)
                 data = whole.element([*first, *[ir.Constant(WHOLE, 0)] * (whole.kind.ndim - len(first))])

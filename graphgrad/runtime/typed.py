@@ -124,6 +124,8 @@ class Types:
                 return types.int64
             case ast.Subscript(value=array, slice=index):
                 kind, count = self.of(array), len(index.elts) if isinstance(index, ast.Tuple) else 1
+                if isinstance(kind, types.UniTuple):
+                    return kind.dtype
                 return kind.copy(ndim=kind.ndim - count) if count < kind.ndim and kind.ndim > 0 else kind.dtype
             case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="reshape")) if name in self.local:
                 array = self.local[name]

@@ -7,6 +7,7 @@ from graphgrad.compiler.meetings import By, Meetings
 
 LAYER = Product("A", "x", "W.T")
 SQUARES = Divided([], Loop("i", 512, [Store("squares", ("i",), "W[i, 0] * W[i, 0]")]))
+LINE, A_NUMBER = Comment(lambda: "A = Wx"), Comment(lambda: "a number")
 NUMBER = Store("scale", (), "-rate[()]")
 SECTIONS = [
     *(Section(name, k, "shared", 100 * k, ()) for k, name in enumerate(("scale", "rate", "squares", "B", "V"))),
@@ -65,11 +66,11 @@ def test_each_thread_has_samples_of_its_own():
 
 
 def test_the_first_thread_does_its_part_in_one_go():
-    found = pieces([Comment("a number"), NUMBER, Comment("A = Wx"), LAYER, NUMBER, SQUARES])
+    found = pieces([A_NUMBER, NUMBER, LINE, LAYER, NUMBER, SQUARES])
     assert [(one.by, one.statements) for one in found] == [
-        (By.SHARES, [Comment("A = Wx"), LAYER]),
+        (By.SHARES, [LINE, LAYER]),
         (By.SHARES, [SQUARES]),
-        (By.FIRST, [Comment("a number"), NUMBER, NUMBER]),
+        (By.FIRST, [A_NUMBER, NUMBER, NUMBER]),
     ]
 
 
