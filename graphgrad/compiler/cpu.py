@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
 import textwrap
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from graphgrad.compiler.lines import WIDTH, constants, plain, stated, wrapped
 from graphgrad.compiler.loops import (
@@ -422,9 +421,10 @@ class _Printer:
                 return f"areas + {here}" if here else "areas"
             case "own":
                 return f"mine + {here}" if here else "mine"
-        each = f"({offset})" if offset else str(section.offset * lanes)
-        times = f"{each}{f' * {lanes}' * bool(offset)} * blocks" if lanes > 1 else f"{each} * N"
-        times = _times_n(section.offset) if lanes == 1 and not offset else times
+        if offset:
+            times = f"{lanes} * ({offset}) * blocks" if lanes > 1 else f"({offset}) * N"
+        else:
+            times = f"{section.offset * lanes} * blocks" if lanes > 1 else _times_n(section.offset)
         return " + ".join([str(memory.shared)] * bool(memory.shared or not here) + [times] * bool(here))
 
     def _view(self, section: Section, offset: str = "", is_flat: bool = False) -> str:
@@ -432,9 +432,11 @@ class _Printer:
 
         On lanes the elements of a block come after those of the one before.
         """
-        shape: list[str] = list(map(str, section.shape))
         count = ["blocks" if section.lanes else "N"] if section.zone == "each" else []
-        shape = [" * ".join([str(math.prod(section.shape)), *count])] if is_flat else [*count, *shape]
+        if is_flat:
+            shape = [" * ".join([str(math.prod(section.shape)), *count])]
+        else:
+            shape = [*count, *map(str, section.shape)]
         view = "lanes_at" if section.lanes else "array_at"
         array = "parameters" if section.zone == "kept" else "memory"
         return f"{view}({array}, {self._start(section, offset)}, ({', '.join(shape)}{',' * (len(shape) == 1)}))"
@@ -446,22 +448,18 @@ class _Printer:
             return f"{flat.of}.reshape(-1)"
         return self._view(section, is_flat=True)
 
-    def _own(self, role: Role, what: str, taken: Container[str]) -> str:
-        """A name for the places of a role, or for its arrays."""
-        stem = f"{role.name.removesuffix('_here')}_{what}"
-        return next(name for k in itertools.count(1) if (name := f"{stem}_{k}" if k > 1 else stem) not in taken)
-
     def _role(self, role: Role) -> str:
         """The array of a role in one turn of the loop: those of the turns lie at equal distances, or where a table says."""
         sections = [one for one in role.arrays if isinstance(one, Section)]
+        stem = role.name.removesuffix("_here")
         if not sections:
-            name = self._own(role, "all", self.choices)
+            name = self.repeats.names.unique(f"{stem}_all")
             self.choices[name] = [one.name for one in role.arrays]
             return f"{name}[{LAYER}]"
         first, step = sections[0].offset, sections[1].offset - sections[0].offset
-        offset = f"{first} {'+' if step > 0 else '-'} {abs(step)} * {LAYER}"
+        offset = f"{first} {'+' if step > 0 else '-'} {abs(step)} * {LAYER}" if first else f"{step} * {LAYER}"
         if [one.offset for one in sections] != [first + step * k for k in range(len(sections))]:
-            name = self._own(role, "places", self.places)
+            name = self.repeats.names.unique(f"{stem}_places")
             self.places[name] = tuple(one.offset for one in sections)
             offset = f"{name}[{LAYER}]"
         return self._view(sections[0], offset, role.is_flat)

@@ -169,7 +169,7 @@ class Role:
     """What the statements of a `Repeat` call an array that is another one each time, or its view by elements in order."""
 
     name: str
-    arrays: Sequence[Section] | Sequence[Argument]
+    arrays: Sequence[Section | Argument]
     is_flat: bool = False
 
 

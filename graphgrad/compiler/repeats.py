@@ -8,7 +8,8 @@ which order and on which numbers, stays the same.
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
@@ -61,17 +62,18 @@ class _Run:
 
 
 class Repeats:
-    """Finds what comes over and over in the statements of a step."""
+    """Finds what comes over and over in the statements of a step; `names` knows those that are taken."""
 
     def __init__(self, step: Step) -> None:
         bodies = [phase.body for phase in step.phases]
-        self._arrays: dict[str, Section | Argument] = {one.name: one for one in (*step.arguments, *step.sections)}
+        self._arrays: dict[str, Section | Argument] = {argument.name: argument for argument in step.arguments}
+        self._arrays |= {section.name: section for section in step.sections}
         self._flats = {flat.name: flat.of for flat in step.flats}
         self._kinds = self._kinds_of_names(step, bodies)
         self._lines: dict[int, tuple[str, tuple[str, ...]]] = {}
         self._users: dict[str, set[int]] = {}
         self._roles: dict[str, Hashable] = {}
-        self._names = Names()
+        self.names = Names()
         if any(len(body) >= OFTEN for body in bodies):
             self._read(step, bodies)
 
@@ -96,7 +98,10 @@ class Repeats:
     def _kinds_of_names(self, step: Step, bodies: Iterable[Sequence[Statement]]) -> dict[str, Hashable]:
         """The names that may be others in statements that are alike, and of what kind these have to be."""
         kinds: dict[str, Hashable] = {
-            statement.name: _OWN for body in bodies for statement in _within(body) if isinstance(statement, Let | Combine)
+            statement.name: _OWN
+            for body in bodies
+            for statement in _within(body)
+            if isinstance(statement, Let | Combine)
         }
         kinds |= {one.function: _sum_without_names(one) for one in step.sums}
         for name, array in self._arrays.items():
@@ -130,7 +135,7 @@ class Repeats:
         for text in (step.returns or "", *(result for result in step.results if isinstance(result, str))):
             for name in _WORD.findall(text):
                 self._users.setdefault(name, set()).add(_OUTSIDE)
-        self._names.taken |= self._kinds.keys()
+        self.names.taken |= self._kinds.keys() | step.tables.keys()
 
     def _with_comments(self, statements: Sequence[Statement]) -> list[_Line]:
         lines: list[_Line] = []
@@ -182,26 +187,30 @@ class Repeats:
         return self._users[name] <= {id(line.statements[-1]) for line in lines}
 
     def _repeat(self, lines: Sequence[_Line], run: _Run) -> Repeat:
-        roles: dict[str, Role] = {}
-        for name, names in run.names.items():
-            flat = name in self._flats
-            arrays = [self._arrays.get(self._flats.get(one, one)) for one in names]
-            if arrays[0] is not None and len({_place(array) for array in arrays}) > 1:
-                roles[name] = Role(self._role_name(names, {role.name for role in roles.values()}), arrays, flat)
-        called = {name: role.name for name, role in roles.items()}
+        arrays = {
+            name: [self._arrays[self._flats.get(one, one)] for one in names]
+            for name, names in run.names.items()
+            if self._flats.get(name, name) in self._arrays
+        }
+        moved = {name for name, found in arrays.items() if len({_place(array) for array in found}) > 1}
+        called = self._role_names({name: run.names[name] for name in moved})
         body = [_renamed(statement, called) for line in lines for statement in line.statements]
-        return Repeat(run.times, list(roles.values()), body)
+        roles = [Role(called[name], arrays[name], name in self._flats) for name in arrays if name in moved]
+        return Repeat(run.times, roles, body)
 
-    def _role_name(self, names: Sequence[str], here: set[str]) -> str:
+    def _role_names(self, names: Mapping[str, Sequence[str]]) -> dict[str, str]:
         """W_here for W1, W2, ...; the same again in another loop, for arrays of the same kind."""
-        stems = {re.sub(r"\d+", "", name).strip("_") for name in names}
-        wanted = f"{stems.pop() if len(stems) == 1 and '' not in stems else names[0]}_here"
-        kind = self._kinds[names[0]]
-        if self._roles.get(wanted) == kind and wanted not in here:
-            return wanted
-        name = self._names.unique(wanted)
-        self._roles[name] = kind
-        return name
+        stems = {first: {re.sub(r"\d+", "", name).strip("_") for name in all_} for first, all_ in names.items()}
+        alone = Counter(stem for found in stems.values() if len(found) == 1 for stem in found if stem)
+        called: dict[str, str] = {}
+        for first, found in stems.items():
+            stem = next((stem for stem in found if len(found) == 1 and alone[stem] == 1), first)
+            wanted, kind = f"{stem}_here", self._kinds[first]
+            if self._roles.get(wanted) != kind or wanted in called.values():
+                wanted = self.names.unique(wanted)
+                self._roles[wanted] = kind
+            called[first] = wanted
+        return called
 
 
 def _alike(shapes: Sequence[str]) -> list[list[int]]:
@@ -241,7 +250,7 @@ def _place(array: Section | Argument | None) -> Hashable:
     return array.offset if isinstance(array, Section) else array
 
 
-def _renamed(part: Any, names: dict[str, str]) -> Any:
+def _renamed(part: Any, names: Mapping[str, str]) -> Any:
     """A statement, or a part of it, with other names for arrays."""
     if isinstance(part, str):
         return _WORD.sub(lambda word: names.get(word[0], word[0]), part)
