@@ -7,38 +7,40 @@ import re
 import textwrap
 from collections.abc import Iterable, Sequence
 
+from graphgrad.compiler.flow import in_sequence
 from graphgrad.compiler.lines import WIDTH, constants, plain, stated, wrapped
 from graphgrad.compiler.loops import (
+    Alone,
     Argument,
     Combine,
     Comment,
     Divided,
+    EachSample,
     Flat,
     Let,
     Loop,
+    Meet,
     Product,
     Repeat,
     Role,
     Samples,
     Section,
-    Shared,
     Statement,
     Step,
     Store,
     SumOfProducts,
     SumOfWinners,
     Tiled,
+    Together,
+    Unless,
 )
-from graphgrad.compiler.meetings import By, Meetings, Piece
 from graphgrad.compiler.names import LAYER
 from graphgrad.compiler.repeats import Repeats
-from graphgrad.compiler.units import MANY
 
 LANES_IMPORT = "\0 what is imported of lanes"
 PRODUCTS_IMPORT = "\0 what is imported of products"
 OF_PRODUCTS = frozenset({"product", "add_product", "share_of_product", "add_share_of_product"})
 OF_LANES = frozenset({"below", "choose", "lanes_at", "load_lanes", "numbered", "sum_of_lanes"})
-FIRST_THREAD = "if thread == 0:"
 
 _WORD = re.compile(r"[^\W\d]\w*")
 
@@ -55,13 +57,10 @@ class _Printer:
     def __init__(self, step: Step) -> None:
         self.step = step
         self.scalars = {s.name: s for s in step.sections if not s.shape and s.zone == "shared" and not step.team}
-        self.summed: list[tuple[int, int]] = []
-        self.meetings = Meetings(step.sections, {flat.name: flat.of for flat in step.flats})
-        self.repeats = Repeats(step)
+        self.repeats = Repeats(step, in_sequence(step))
         self.places: dict[str, tuple[int, ...]] = {}
         self.choices: dict[str, list[str]] = {}
-        self.on_lanes = self.in_first = False
-        self.waiting: tuple[By, list[Statement]] = By.ALL, []
+        self.on_lanes = False
         self.lines: list[str] = []
 
     def file(self) -> str:
@@ -69,13 +68,7 @@ class _Printer:
         names = [argument.name for argument in step.arguments]
         kept = ["parameters"] if step.memory.kept else []
         own = [*kept, "memory", *(["thread", "threads"] if step.team else [])]
-        for position, phase in enumerate(step.phases):
-            if step.updates and step.returns and position == len(step.phases) - 1:
-                self._unless_no_number()
-            self._phase(phase)
-        if step.team:
-            self._sums_of_threads()
-            self._emit(1, "meet(memory, threads)")
+        self._statements(1, self.repeats.rolled())
         body, self.lines = self.lines, []
         used = {word for line in body for word in _WORD.findall(line)}
         used |= {flat.of for flat in step.flats if flat.name in used}
@@ -124,7 +117,7 @@ class _Printer:
             self._emit(1, f"memory[{first} : {last}] = real(0.0)")
         self.lines += body
         if step.returns is not None:
-            self._emit(1, f"return {'loss' if step.team and step.updates else step.returns}")
+            self._emit(1, f"return {self._returned()}")
         elif not step.phases:
             self._emit(1, "pass")
         if self._trains():
@@ -146,6 +139,10 @@ class _Printer:
         """Whether a function of arrays that gives arrays goes with the step."""
         return not (self.step.updates or self.step.team)
 
+    def _returned(self) -> str:
+        """What the step returns; with a team, each thread reads the loss once."""
+        return "loss" if self.step.team and self.step.updates else str(self.step.returns)
+
     def _lanewise(self) -> list[str]:
         """The functions that are computed on lanes, and have no vector form."""
         return sorted(self.step.functions - self.step.wide - {"inf", "nan"}) if self.step.lanes > 1 else []
@@ -166,133 +163,52 @@ class _Printer:
             )
             self._emit(1, f"mine = areas + {step.memory.own} * thread  # where that of this thread begins")
 
-    def _unless_no_number(self) -> None:
-        """A loss that is no number changes no parameter."""
-        loss = self.step.returns
-        assert loss is not None
-        if self.step.team:
-            self._ready(self.meetings.piece(By.ALL, [Let("loss", loss)]))
-            self._emit(1, f"loss = {loss}")
-            loss = "loss"
-        self._emit(1, f"if {loss} != {loss}:")
-        self._emit(2, f"return {loss}  # a loss that is no number changes no parameter")
-
-    # -- phases --------------------------------------------------------------------------------------------------
-
-    def _phase(self, phase: Samples | Shared) -> None:
-        if isinstance(phase, Shared):
-            if not self.step.team:
-                self._statements(1, self.repeats.rolled(phase.body))
-                return
-            for each in self.meetings.pieces(phase.body):
-                self._by(each)
-            self._write_waiting()
-            return
-        if self.step.team:
-            self._ready(self.meetings.piece(By.SAMPLES, phase.body, writes=self._totals(phase.sums)))
-        if self.step.lanes > 1:
-            self.on_lanes = True
-            self._blocks(phase)
-            self.on_lanes = False
-        else:
-            share = self._share("N") if self.step.team else "N"
-            self._emit(1, f"for n in range({share}):")
-            self._statements(2, self.repeats.rolled(phase.body))
-        start, stop = phase.sums
-        if self.summed and self.summed[-1][1] == start:
-            start, _ = self.summed.pop()
-        if start != stop:
-            self.summed.append((start, stop))
-
-    def _by(self, piece: Piece) -> None:
-        """A piece of what is done once for the step, when all that it needs is there."""
-        self._ready(piece)
-        by, statements = self.waiting
-        if by is not piece.by:
-            self._write_waiting()
-            statements = []
-        self.waiting = piece.by, [*statements, *piece.statements]
-
-    def _write_waiting(self) -> None:
-        """Write what the same threads do one after the other, without waiting for each other."""
-        by, statements = self.waiting
-        if statements:
-            self._statements(self._by_first() if by is By.FIRST else 1, self.repeats.rolled(statements))
-        self.waiting = By.ALL, []
-
-    def _ready(self, piece: Piece) -> None:
-        """Bring sums of threads together that a piece reads, and wait for what it needs."""
-        if any(piece.reads & set(self._totals(sums)) for sums in self.summed):
-            self._sums_of_threads()
-        self._meet_before(piece)
-
-    def _meet_before(self, piece: Piece) -> None:
-        if self.meetings.before(piece):
-            self._write_waiting()
-            self._emit(1, "meet(memory, threads)")
-
-    def _by_first(self) -> int:
-        """The depth of lines that the first thread runs, after those before if they are so as well."""
-        if not self.in_first:
-            self._emit(1, FIRST_THREAD)
-        return 2
-
     def _share(self, extent: int | str | None, start: int = 0) -> str:
         """The share that a thread has of a range, which may not begin at 0."""
         before = f"{start} + " if start else ""
         return f"{before}{extent} * thread // threads, {before}{extent} * (thread + 1) // threads"
 
-    def _totals(self, sums: tuple[int, int]) -> list[str]:
-        """The sums that lie in a part of the totals."""
-        start, stop = sums
-        return [one.name for one in self.step.sections if one.zone == "total" and start <= one.offset < stop]
-
-    def _blocks(self, phase: Samples) -> None:
+    def _blocks(self, depth: int, phase: Samples) -> None:
         """A pass over the samples, a block of lanes at a time."""
         lanes, (start, stop) = self.step.lanes, phase.sums
-        count, depth, blocks = stop - start, 1, "first, last"
-        self._emit(1, "# this thread's share of the blocks")
-        self._emit(1, "first, last = blocks * thread // threads, blocks * (thread + 1) // threads")
+        count, blocks = stop - start, "first, last"
+        self._emit(depth, "# this thread's share of the blocks")
+        self._emit(depth, "first, last = blocks * thread // threads, blocks * (thread + 1) // threads")
         if count:
-            self._emit(1, f"for chunk in range(first, last, {CHUNK}):")
+            self._emit(depth, f"for chunk in range(first, last, {CHUNK}):")
+            depth, blocks = depth + 1, f"chunk, min(chunk + {CHUNK}, last)"
             partial = f"mine + {phase.partial}"
-            self._emit(2, "# sums of so many blocks are short enough to lose few digits")
-            self._emit(2, f"memory[{partial} : {partial} + {lanes * (count - phase.plain) + phase.plain}] = real(0.0)")
-            depth, blocks = 2, f"chunk, min(chunk + {CHUNK}, last)"
+            self._emit(depth, "# sums of so many blocks are short enough to lose few digits")
+            zeros = f"{partial} : {partial} + {lanes * (count - phase.plain) + phase.plain}"
+            self._emit(depth, f"memory[{zeros}] = real(0.0)")
         self._emit(depth, f"for block in range({blocks}):")
         if count:
             self._emit(depth + 1, f"alive = below(memory, N - {lanes} * block)")
         for given in phase.given:
             self._emit(depth + 1, f"load_lanes({given.argument}, {lanes} * block, {given.lanes})")
-        self._statements(depth + 1, self.repeats.rolled(phase.body))
+        self.on_lanes = True
+        self._statements(depth + 1, phase.body)
+        self.on_lanes = False
         if count:
-            self._emit(2, "# these sums go into those of the thread")
+            self._emit(depth, "# these sums go into those of the thread")
             own = f"mine{f' + {start}' if start else ''}"
             if laned := count - phase.plain:
-                self._emit(2, f"partial = lanes_at(memory, {partial}, ({laned},))")
-                self._emit(2, f"for k in range({laned}):")
-                self._emit(3, f"memory[{own} + k] += sum_of_lanes(partial[k])")
+                self._emit(depth, f"partial = lanes_at(memory, {partial}, ({laned},))")
+                self._emit(depth, f"for k in range({laned}):")
+                self._emit(depth + 1, f"memory[{own} + k] += sum_of_lanes(partial[k])")
             if phase.plain:
-                self._emit(2, f"for k in range({phase.plain}):")
+                self._emit(depth, f"for k in range({phase.plain}):")
                 first = f"mine{f' + {start + laned}' if start + laned else ''}"
-                self._emit(3, f"memory[{first} + k] += memory[mine + {phase.partial + lanes * laned} + k]")
+                self._emit(depth + 1, f"memory[{first} + k] += memory[mine + {phase.partial + lanes * laned} + k]")
 
-    def _sums_of_threads(self) -> None:
-        """What is summed up by all threads is brought together in the part of the first: by all of them, if it is much."""
-        if not self.summed:
-            return
-        self._write_waiting()
-        many = sum(stop - start for start, stop in self.summed) >= MANY
-        names = [name for sums in self.summed for name in self._totals(sums)]
-        self._meet_before(self.meetings.piece(By.SHARES if many else By.FIRST, (), names, names))
-        depth = 1 if many else self._by_first()
+    def _together(self, depth: int, sums: Sequence[tuple[int, int]], shared: bool) -> None:
+        """What is summed up by all threads is brought together in the part of the first."""
         self._emit(depth, "# the sums of all threads go into those of the first")
         self._emit(depth, "for k in range(1, threads):")
-        for start, stop in self.summed:
-            part = self._share(stop - start, start) if many else f"{start}, {stop}" if start else f"{stop}"
+        for start, stop in sums:
+            part = self._share(stop - start, start) if shared else f"{start}, {stop}" if start else f"{stop}"
             self._emit(depth + 1, f"for i in range({part}):")
             self._emit(depth + 2, f"memory[areas + i] += memory[areas + {self.step.memory.own} * k + i]")
-        self.summed = []
 
     def _loop(self, names: list[str], own: list[str]) -> None:
         """The whole training loop: consecutive batches of the data, over and over."""
@@ -433,10 +349,9 @@ class _Printer:
         On lanes the elements of a block come after those of the one before.
         """
         count = ["blocks" if section.lanes else "N"] if section.zone == "each" else []
+        shape = [*count, *map(str, section.shape)]
         if is_flat:
             shape = [" * ".join([str(math.prod(section.shape)), *count])]
-        else:
-            shape = [*count, *map(str, section.shape)]
         view = "lanes_at" if section.lanes else "array_at"
         array = "parameters" if section.zone == "kept" else "memory"
         return f"{view}({array}, {self._start(section, offset)}, ({', '.join(shape)}{',' * (len(shape) == 1)}))"
@@ -519,6 +434,24 @@ class _Printer:
                     for role in roles:
                         self._emit(depth + 1, f"{role.name} = {self._role(role)}")
                     self._statements(depth + 1, body)
+                case EachSample(body):
+                    share = self._share("N") if self.step.team else "N"
+                    self._emit(depth, f"for n in range({share}):")
+                    self._statements(depth + 1, body)
+                case Samples() as phase:
+                    self._blocks(depth, phase)
+                case Alone(body):
+                    self._emit(depth, "if thread == 0:")
+                    self._statements(depth + 1, body)
+                case Meet():
+                    self._emit(depth, "meet(memory, threads)")
+                case Together(sums, shared):
+                    self._together(depth, sums, shared)
+                case Unless(loss):
+                    if loss != self._returned():
+                        self._emit(depth, f"{self._returned()} = {loss}")
+                    self._emit(depth, f"if {self._returned()} != {self._returned()}:")
+                    self._emit(depth + 1, f"return {self._returned()}  # a loss that is no number changes no parameter")
                 case Loop(axis, extent, body, start, stop, stride):
                     last = stop or str(extent)
                     first = f"{start}, " if start != "0" or stride > 1 else ""
@@ -531,8 +464,6 @@ class _Printer:
         return f"{array}[{', '.join(index) or '()'}]"
 
     def _emit(self, depth: int, line: str) -> None:
-        if depth < 2:
-            self.in_first = line == FIRST_THREAD
         self._wrapped(line, depth)
 
     def _wrapped(self, line: str, depth: int = 0) -> None:

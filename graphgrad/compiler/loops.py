@@ -132,7 +132,38 @@ class Repeat:
     body: Sequence[Statement]
 
 
-Statement = Comment | Let | Combine | Store | Product | Tiled | Loop | Divided | Repeat
+@dataclass(frozen=True, slots=True)
+class EachSample:
+    """Statements once for each sample, or for each of a thread's share of them."""
+
+    body: Sequence[Statement]
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """What the first thread of a team does alone."""
+
+    body: list[Statement]
+
+
+@dataclass(frozen=True, slots=True)
+class Meet:
+    """The threads of a team wait for each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Sums that each thread has its own of, as parts of the totals (from, to), go into those of the first thread."""
+
+    sums: Sequence[tuple[int, int]]
+    shared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unless:
+    """The step ends where its loss is no number: that changes no parameter."""
+
+    loss: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +233,25 @@ class Samples:
     sums: tuple[int, int] = (0, 0)
     partial: int = 0
     plain: int = 0
+
+
+Statement = (
+    Comment
+    | Let
+    | Combine
+    | Store
+    | Product
+    | Tiled
+    | Loop
+    | Divided
+    | Repeat
+    | EachSample
+    | Alone
+    | Meet
+    | Together
+    | Unless
+    | Samples
+)
 
 
 @dataclass(frozen=True, slots=True)

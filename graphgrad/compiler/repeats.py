@@ -14,15 +14,18 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from graphgrad.compiler.loops import (
+    Alone,
     Argument,
     Combine,
     Comment,
     Divided,
+    EachSample,
     Let,
     Loop,
     Product,
     Repeat,
     Role,
+    Samples,
     Section,
     Statement,
     Step,
@@ -41,6 +44,7 @@ LONGEST = 64
 _WORD = re.compile(r"[^\W\d]\w*")
 _OWN = "a number of its own"
 _OUTSIDE = -1
+_Users = dict[str, set[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,29 +68,37 @@ class _Run:
 class Repeats:
     """Finds what comes over and over in the statements of a step; `names` knows those that are taken."""
 
-    def __init__(self, step: Step) -> None:
-        bodies = [phase.body for phase in step.phases]
+    def __init__(self, step: Step, statements: Sequence[Statement]) -> None:
         self._arrays: dict[str, Section | Argument] = {argument.name: argument for argument in step.arguments}
         self._arrays |= {section.name: section for section in step.sections}
         self._flats = {flat.name: flat.of for flat in step.flats}
-        self._kinds = self._kinds_of_names(step, bodies)
-        self._lines: dict[int, tuple[str, tuple[str, ...]]] = {}
-        self._users: dict[str, set[int]] = {}
+        self._kinds = self._kinds_of_names(step, statements)
+        self._numbers = {kind: k for k, kind in enumerate(dict.fromkeys(self._kinds.values()))}
+        self._returned = {name for text in (step.returns, *step.results) for name in _WORD.findall(str(text))}
         self._roles: dict[str, Hashable] = {}
         self.names = Names()
-        if any(len(body) >= OFTEN for body in bodies):
-            self._read(step, bodies)
+        self.names.taken |= self._kinds.keys() | step.tables.keys()
+        self._inner: dict[int, list[_Line]] = {}
+        self._lines = self._read(statements)
 
-    def rolled(self, statements: Sequence[Statement]) -> Sequence[Statement]:
-        """The same statements, with a loop for those that come over and over."""
-        if len(statements) < OFTEN:
-            return statements
-        lines = self._with_comments(statements)
+    def rolled(self) -> list[Statement]:
+        """The statements, with a loop for those that come over and over: of a step, or inside of others."""
+        found = self._with_loops(self._lines, self._users(self._lines))
+        plain = [line for line in self._lines if id(line.statements[-1]) not in self._inner]
+        users = self._users([*plain, *(line for lines in self._inner.values() for line in lines)])
+        return [
+            replace(one, body=self._with_loops(self._inner[id(one)], users))
+            if isinstance(one, Alone | EachSample | Samples) and id(one) in self._inner
+            else one
+            for one in found
+        ]
+
+    def _with_loops(self, lines: Sequence[_Line], users: _Users) -> list[Statement]:
         alike = _alike([line.shape for line in lines])
         found: list[Statement] = []
         at = 0
         while at < len(lines):
-            run = self._run(lines, alike, at)
+            run = self._run(lines, alike, users, at)
             if run is None:
                 found += lines[at].statements
                 at += 1
@@ -95,58 +107,55 @@ class Repeats:
                 at += run.lines * run.times
         return found
 
-    def _kinds_of_names(self, step: Step, bodies: Iterable[Sequence[Statement]]) -> dict[str, Hashable]:
+    def _kinds_of_names(self, step: Step, statements: Sequence[Statement]) -> dict[str, Hashable]:
         """The names that may be others in statements that are alike, and of what kind these have to be."""
-        kinds: dict[str, Hashable] = {
-            statement.name: _OWN
-            for body in bodies
-            for statement in _within(body)
-            if isinstance(statement, Let | Combine)
-        }
+        kinds: dict[str, Hashable] = {one.name: _OWN for one in _within(statements) if isinstance(one, Let | Combine)}
         kinds |= {one.function: _sum_without_names(one) for one in step.sums}
         for name, array in self._arrays.items():
-            kinds[name] = (
-                (array.zone, array.shape, array.lanes)
-                if isinstance(array, Section)
-                else (array.shape, array.per_sample)
-            )
-            if isinstance(array, Section) and not array.shape and not step.team:
-                kinds[name] = name  # a number that is no array in the source
-        kinds |= {
-            name: ("flat", kinds[of]) if isinstance(self._arrays[of], Section) else name
-            for name, of in self._flats.items()
-        }
+            if isinstance(array, Argument):
+                kinds[name] = array.shape, array.per_sample
+            elif array.shape or step.team:
+                kinds[name] = array.zone, array.shape, array.lanes
+            else:
+                kinds[name] = name  # a number, which is no array in the source
+        for name, of in self._flats.items():
+            kinds[name] = ("flat", kinds[of]) if isinstance(self._arrays[of], Section) else name
         return kinds
 
-    def _read(self, step: Step, bodies: Iterable[Sequence[Statement]]) -> None:
-        """Read all statements once: what they look like, and in which of them each name is."""
-        numbers = {kind: k for k, kind in enumerate(dict.fromkeys(self._kinds.values()))}
-        for statement in (one for body in bodies for one in body if not isinstance(one, Comment)):
-            places: dict[str, int] = {}
-
-            def place(word: re.Match[str], places: dict[str, int] = places) -> str:
-                kind = self._kinds.get(word[0])
-                return word[0] if kind is None else f"\0{numbers[kind]} {places.setdefault(word[0], len(places))}\0"
-
-            shape = _WORD.sub(place, repr(statement))
-            self._lines[id(statement)] = shape, tuple(places)
-            for name in places:
-                self._users.setdefault(name, set()).add(id(statement))
-        for text in (step.returns or "", *(result for result in step.results if isinstance(result, str))):
-            for name in _WORD.findall(text):
-                self._users.setdefault(name, set()).add(_OUTSIDE)
-        self.names.taken |= self._kinds.keys() | step.tables.keys()
-
-    def _with_comments(self, statements: Sequence[Statement]) -> list[_Line]:
+    def _read(self, statements: Sequence[Statement]) -> list[_Line]:
+        """What the statements look like, each with the comments before it."""
         lines: list[_Line] = []
         first = 0
         for k, statement in enumerate(statements):
             if not isinstance(statement, Comment):
-                lines.append(_Line(statements[first : k + 1], *self._lines[id(statement)]))
+                lines.append(_Line(statements[first : k + 1], *self._look(statement)))
                 first = k + 1
         return lines + [_Line(statements[first:], "", ())] * (first < len(statements))
 
-    def _run(self, lines: Sequence[_Line], alike: Sequence[Sequence[int]], at: int) -> _Run | None:
+    def _look(self, statement: Statement) -> tuple[str, tuple[str, ...]]:
+        """A statement without the names that may be others, and these in their order."""
+        places: dict[str, int] = {}
+        if isinstance(statement, Alone | EachSample | Samples):
+            inner = self._inner[id(statement)] = self._read(statement.body)
+            order = [places.setdefault(name, len(places)) for line in inner for name in line.names]
+            shapes = "\n".join(line.shape for line in inner)
+            return f"{type(statement)} {replace(statement, body=[])} {order}\n{shapes}", tuple(places)
+
+        def place(word: re.Match[str]) -> str:
+            kind = self._kinds.get(word[0])
+            return word[0] if kind is None else f"\0{self._numbers[kind]} {places.setdefault(word[0], len(places))}\0"
+
+        return _WORD.sub(place, repr(statement)), tuple(places)
+
+    def _users(self, lines: Iterable[_Line]) -> _Users:
+        """The lines that each name is in."""
+        users: _Users = {name: {_OUTSIDE} for name in self._returned}
+        for line in lines:
+            for name in line.names:
+                users.setdefault(name, set()).add(id(line.statements[-1]))
+        return users
+
+    def _run(self, lines: Sequence[_Line], alike: Sequence[Sequence[int]], users: _Users, at: int) -> _Run | None:
         """The longest run that begins with a line, of as few lines as it can be told with."""
         candidates = [
             (count, times)
@@ -155,36 +164,33 @@ class Repeats:
             and any(_is_nest(line.statements[-1]) for line in lines[at : at + count])
         ]
         for count, times in sorted(candidates, key=lambda one: (-one[0] * one[1], one[0])):
-            run = self._named(lines, at, count, times)
+            run = self._named(lines, users, at, count, times)
             if run.times >= OFTEN:
                 return run
         return None
 
-    def _named(self, lines: Sequence[_Line], at: int, count: int, times: int) -> _Run:
+    def _named(self, lines: Sequence[_Line], users: _Users, at: int, count: int, times: int) -> _Run:
         """As much of a run as has one name each time for each name of the first, and keeps its own numbers to itself."""
         names: dict[str, list[str]] = {}
         first = lines[at : at + count]
         for k in range(times):
             here = lines[at + k * count : at + (k + 1) * count]
-            new = self._names_in(first, here)
+            new = self._names_in(first, here, users)
             if new is None:
                 return _Run(count, k, names)
             for a, b in new.items():
                 names.setdefault(a, []).append(b)
         return _Run(count, times, names)
 
-    def _names_in(self, first: Sequence[_Line], here: Sequence[_Line]) -> dict[str, str] | None:
+    def _names_in(self, first: Sequence[_Line], here: Sequence[_Line], users: _Users) -> dict[str, str] | None:
         """What the names of the first lines are called in these; None where that cannot be said of each."""
         new: dict[str, str] = {}
         for one, other in zip(first, here, strict=True):
             if any(new.setdefault(a, b) != b for a, b in zip(one.names, other.names, strict=True)):
                 return None
         own = [(a, b) for a, b in new.items() if self._kinds[a] == _OWN and a != b]
-        apart = all(self._is_only_in(first, a) and self._is_only_in(here, b) for a, b in own)
+        apart = all(_is_only_in(users[a], first) and _is_only_in(users[b], here) for a, b in own)
         return new if apart and len(set(new.values())) == len(new) else None
-
-    def _is_only_in(self, lines: Sequence[_Line], name: str) -> bool:
-        return self._users[name] <= {id(line.statements[-1]) for line in lines}
 
     def _repeat(self, lines: Sequence[_Line], run: _Run) -> Repeat:
         arrays = {
@@ -224,8 +230,15 @@ def _alike(shapes: Sequence[str]) -> list[list[int]]:
     return found
 
 
+def _is_only_in(users: set[int], lines: Sequence[_Line]) -> bool:
+    return users <= {id(line.statements[-1]) for line in lines}
+
+
 def _is_nest(statement: Statement) -> bool:
-    return isinstance(statement, Loop | Divided | Tiled | Product)
+    """Whether there are loops in a statement."""
+    if isinstance(statement, Alone):
+        return any(map(_is_nest, statement.body))
+    return isinstance(statement, Loop | Divided | Tiled | Product | EachSample | Samples)
 
 
 def _within(statements: Iterable[Statement]) -> Iterator[Statement]:
@@ -233,7 +246,7 @@ def _within(statements: Iterable[Statement]) -> Iterator[Statement]:
     for statement in statements:
         yield statement
         match statement:
-            case Loop(body=body):
+            case Loop(body=body) | Alone(body) | EachSample(body) | Samples(body):
                 yield from _within(body)
             case Divided(scalars, loop):
                 yield from _within([*scalars, loop])

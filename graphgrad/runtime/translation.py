@@ -43,6 +43,7 @@ def translate(
     kinds = Types(names, dict(zip(given, signature.args, strict=True)), context)
     kinds.settle(function.body)
     kinds.uses = names_in(ast.Module(function.body, []))
+    kinds.moving = _moving(function.body, kinds)
     count, lines = _spine(function.body, kinds)
     spine = lines if count >= VERY_MANY else None
     for attribute in ("optnone", "noinline") if spine is not None else ():
@@ -55,7 +56,7 @@ def _spine(body: Sequence[ast.stmt], kinds: Types) -> tuple[int, set[ast.stmt]]:
     count, found = 0, set[ast.stmt]()
     for line in body:
         inside, lines = _spine(line.body, kinds) if isinstance(line, ast.For | ast.If) else (0, set())
-        found |= {line, *lines} if inside or _repeats(line, kinds) else set()
+        found |= {line, *lines} if inside or line in kinds.moving else set()
         count += inside
     nests = sum(_is_nest(line, kinds) for line in body)
     return (count + nests if nests >= MANY else count), found
@@ -65,15 +66,23 @@ def _is_nest(line: ast.stmt, kinds: Types) -> bool:
     """Whether a line is a nest of loops, written out or by the name of a sum of products."""
     if isinstance(line, ast.Expr) and isinstance(line.value, ast.Call):
         return kinds.value_of(line.value.func) in sums_of_products
-    return isinstance(line, ast.For) and not _repeats(line, kinds)
+    return isinstance(line, ast.For) and line not in kinds.moving
 
 
-def _repeats(line: ast.stmt, kinds: Types) -> bool:
-    """Whether a line is a loop around nests, each time with other arrays."""
-    match line:
-        case ast.For(body=[ast.Assign(targets=[ast.Name(id=name)]), *_]):
-            return isinstance(kinds.local[name], types.Array)
-    return False
+def _moving(body: Sequence[ast.stmt], kinds: Types) -> set[ast.stmt]:
+    """The loops around nests that have other arrays each time, and what is around these."""
+    found: set[ast.stmt] = set()
+    for line in body:
+        if isinstance(line, ast.For | ast.If):
+            inside = _moving(line.body, kinds)
+            moves = any(
+                isinstance(one, ast.Assign)
+                and isinstance(one.targets[0], ast.Name)
+                and isinstance(kinds.local[one.targets[0].id], types.Array)
+                for one in line.body
+            )
+            found |= {line, *inside} if inside or moves else set()
+    return found
 
 
 def _is_loop(line: ast.stmt, kinds: Types) -> bool:

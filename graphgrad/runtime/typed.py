@@ -50,6 +50,7 @@ class Types:
         self.globals: dict[str, Any] = {}
         self.uses: Counter[str] = Counter()
         self.apart: dict[tuple[Any, ...], Any] = {}
+        self.moving: set[ast.stmt] = set()
 
     def settle(self, body: Sequence[ast.stmt]) -> None:
         """Walk until no name changes its type any more: a sum that begins as a number may go on as lanes."""

@@ -4,11 +4,10 @@ import re
 
 import numpy as np
 import pytest
-from numba import config
 
 import graphgrad as gg
 from graphgrad.compiler import repeats
-from graphgrad.compiler.loops import Comment, Let, Loop, Memory, Repeat, Samples, Section, Shared, Step, Store
+from graphgrad.compiler.loops import Combine, Comment, Let, Loop, Memory, Repeat, Section, Step, Store
 from graphgrad.compiler.repeats import Repeats
 from graphgrad.runtime.team import num_threads
 
@@ -63,7 +62,9 @@ def network(build, depth, width=8, act=gg.tanh):
 
 def given(g, samples, seed=0):
     random = np.random.default_rng(seed)
-    start = {p.name.ident: random.normal(size=p.shape) / max(1, p.shape[-1] if p.shape else 1) ** 0.5 for p in g.parameters}
+    start = {
+        p.name.ident: random.normal(size=p.shape) / max(1, p.shape[-1] if p.shape else 1) ** 0.5 for p in g.parameters
+    }
     return start, random.normal(size=(samples, *g.x.shape))
 
 
@@ -127,9 +128,9 @@ def test_layers_in_a_loop_give_the_same_numbers_as_one_after_the_other(build, dt
 
 def test_a_hundred_layers_read_like_ten():
     sources = [
-        gg.compile(network(dense, depth), "J", wrt=[f"W{k}" for k in range(depth)]).bind(
-            **given(network(dense, depth), 1)[0], optimizer=gg.SGD(0.1)
-        )._generate(True)
+        gg.compile(network(dense, depth), "J", wrt=[f"W{k}" for k in range(depth)])
+        .bind(**given(network(dense, depth), 1)[0], optimizer=gg.SGD(0.1))
+        ._generate(True)
         for depth in (12, 100)
     ]
     steps = [re.search(r"^def step.*?^@loop", source, re.MULTILINE | re.DOTALL)[0].splitlines() for source in sources]
