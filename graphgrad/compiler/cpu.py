@@ -34,15 +34,13 @@ from graphgrad.compiler.loops import (
     Together,
     Unless,
 )
-from graphgrad.compiler.names import LAYER
+from graphgrad.compiler.names import LAYER, WORD
 from graphgrad.compiler.repeats import Repeats
 
 LANES_IMPORT = "\0 what is imported of lanes"
 PRODUCTS_IMPORT = "\0 what is imported of products"
 OF_PRODUCTS = frozenset({"product", "add_product", "share_of_product", "add_share_of_product"})
 OF_LANES = frozenset({"below", "choose", "lanes_at", "load_lanes", "numbered", "sum_of_lanes"})
-
-_WORD = re.compile(r"[^\W\d]\w*")
 
 CHUNK = 256
 """How many blocks of lanes are summed up in one go: sums of more numbers, one after the other, would lose digits."""
@@ -70,7 +68,7 @@ class _Printer:
         own = [*kept, "memory", *(["thread", "threads"] if step.team else [])]
         self._statements(1, self.repeats.rolled())
         body, self.lines = self.lines, []
-        used = {word for line in body for word in _WORD.findall(line)}
+        used = {word for line in body for word in WORD.findall(line)}
         used |= {flat.of for flat in step.flats if flat.name in used}
         sums = [one for one in step.sums if one.function in used]
         self.lines = [

@@ -8,7 +8,6 @@ over the samples, where each thread has its own.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -25,8 +24,7 @@ from graphgrad.compiler.loops import (
     Store,
     Tiled,
 )
-
-_WORD = re.compile(r"[^\W\d]\w*")
+from graphgrad.compiler.names import WORD
 
 
 class By(Enum):
@@ -62,7 +60,7 @@ class Meetings:
         """A piece with what its statements read and write, and what they do not say."""
         used = {False: self._arrays(reads), True: self._arrays(writes)}
         for text, written in _uses(statements):
-            used[written] |= self._arrays(_WORD.findall(text))
+            used[written] |= self._arrays(WORD.findall(text))
         return Piece(by, statements, used[False], used[True])
 
     def pieces(self, body: Sequence[Statement]) -> list[Piece]:

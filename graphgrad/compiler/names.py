@@ -9,6 +9,8 @@ import re
 from graphgrad.compiler.scalar import FUNCTIONS
 
 LOOP_NAMES = "ijkmpqruvcd"
+WORD = re.compile(r"(?<![\w.])[^\W\d]\w*\b(?!=)")
+"""A name in source text, or in a statement as it shows itself; no attribute of one, and no field."""
 ROW, FIRST = "row", "first"
 """The loop over the bands of a map, and the first of the rows that a sum of products is to compute."""
 LAYER = "layer"

@@ -33,7 +33,7 @@ from graphgrad.compiler.loops import (
     SumOfWinners,
     Tiled,
 )
-from graphgrad.compiler.names import Names
+from graphgrad.compiler.names import WORD, Names
 from graphgrad.compiler.stated import nameless
 
 OFTEN = 4
@@ -41,7 +41,6 @@ OFTEN = 4
 LONGEST = 64
 """How many statements come over and over together, at most."""
 
-_WORD = re.compile(r"[^\W\d]\w*")
 _OWN = "a number of its own"
 _OUTSIDE = -1
 _Users = dict[str, set[int]]
@@ -74,7 +73,7 @@ class Repeats:
         self._flats = {flat.name: flat.of for flat in step.flats}
         self._kinds = self._kinds_of_names(step, statements)
         self._numbers = {kind: k for k, kind in enumerate(dict.fromkeys(self._kinds.values()))}
-        self._returned = {name for text in (step.returns, *step.results) for name in _WORD.findall(str(text))}
+        self._returned = {name for text in (step.returns, *step.results) for name in WORD.findall(str(text))}
         self._roles: dict[str, Hashable] = {}
         self.names = Names()
         self.names.taken |= self._kinds.keys() | step.tables.keys()
@@ -145,7 +144,7 @@ class Repeats:
             kind = self._kinds.get(word[0])
             return word[0] if kind is None else f"\0{self._numbers[kind]} {places.setdefault(word[0], len(places))}\0"
 
-        return _WORD.sub(place, repr(statement)), tuple(places)
+        return WORD.sub(place, repr(statement)), tuple(places)
 
     def _users(self, lines: Iterable[_Line]) -> _Users:
         """The lines that each name is in."""
@@ -266,7 +265,7 @@ def _place(array: Section | Argument | None) -> Hashable:
 def _renamed(part: Any, names: Mapping[str, str]) -> Any:
     """A statement, or a part of it, with other names for arrays."""
     if isinstance(part, str):
-        return _WORD.sub(lambda word: names.get(word[0], word[0]), part)
+        return WORD.sub(lambda word: names.get(word[0], word[0]), part)
     if isinstance(part, list | tuple):
         return type(part)(_renamed(one, names) for one in part)
     if isinstance(part, Comment) or not is_dataclass(part):
