@@ -48,8 +48,17 @@ def wide():
     return g, {"x": (80,), "t": ()}
 
 
+def deep():
+    with gg.Graph("deep") as g:
+        h, t = gg.input("x", 6), gg.input("t")
+        for k in range(5):
+            h = gg.tanh(gg.param(f"W{k}", 6, 6) @ h)
+        g.l = gg.squared_error(gg.sum(h), t)
+    return g, {"x": (6,), "t": ()}
+
+
 @needs_a_compiler
-@pytest.mark.parametrize("network", [lecture, classifier, wide])
+@pytest.mark.parametrize("network", [lecture, classifier, wide, deep])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_both_ways_compute_the_same(network, dtype):
     g, shapes = network()
