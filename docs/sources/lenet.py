@@ -17,28 +17,28 @@ nan = real(np.nan)
 sum_A = contraction(
     "A[i, j, k] = b1[i, 0, 0] + x[m, first + j + p, k + q] * K1[i, m, p, q]",
     {"i": 8, "j": 2, "k": 24, "m": 1, "p": 5, "q": 5},
-    tile={"j": 1, "i": 4},
+    tile={"k": 6, "i": 4},
 )
 sum_C = contraction(
     "C[i, j, k] = b2[i, 0, 0] + B[m, first + j + p, k + q] * K2[i, m, p, q]",
     {"i": 16, "j": 2, "k": 8, "m": 8, "p": 5, "q": 5},
-    tile={"j": 1, "i": 4},
+    tile={"k": 4, "i": 4},
 )
 sum_z = contraction(
     "z[i] = b[i] + W[i, j] * I[j]",
     {"i": 10, "j": 256},
-    tile={"i": 5},
+    tile={"i": 10},
 )
 sum_dsum_l_dI = contraction(
     "dsum_l_dI[i] = W[j, i] * dsum_l_dz[j]",
     {"i": 256, "j": 10},
-    tile={"i": 4},
+    tile={"i": 16},
 )
 sum_dsum_l_dB = of_winners(
     "dsum_l_dB[j, 2 * p + k + r, 2 * q + m + u] = K2[i, j, k, m] * multiply[i, p, q]",
     {"i": 16, "j": 8, "k": 5, "m": 5, "p": 4, "q": 4, "r": 2, "u": 2},
     where="max_pool_winner[i, p, q] == 2 * r + u",
-    registers=6,
+    registers=24,
     room=1952,
     lanes=16,
 )
@@ -46,7 +46,7 @@ sum_dsum_l_dK1 = of_winners(
     "dsum_l_dK1_own[i, j, k, m] += x[j, 2 * p + r + k, 2 * q + u + m] * multiply_[i, p, q]",
     {"i": 8, "j": 1, "k": 5, "m": 5, "p": 12, "q": 12, "r": 2, "u": 2},
     where="max_pool_winner_[i, p, q] == 2 * r + u",
-    registers=6,
+    registers=24,
     room=3176,
     lanes=16,
 )
@@ -54,7 +54,7 @@ sum_dsum_l_dK2 = of_winners(
     "dsum_l_dK2_own[i, j, k, m] += B[j, 2 * p + r + k, 2 * q + u + m] * multiply[i, p, q]",
     {"i": 16, "j": 8, "k": 5, "m": 5, "p": 4, "q": 4, "r": 2, "u": 2},
     where="max_pool_winner[i, p, q] == 2 * r + u",
-    registers=6,
+    registers=24,
     room=1952,
     lanes=16,
 )
