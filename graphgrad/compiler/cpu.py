@@ -68,7 +68,7 @@ class _Printer:
         own = [*kept, "memory", *(["thread", "threads"] if step.team else [])]
         self._statements(1, self.repeats.rolled())
         body, self.lines = self.lines, []
-        used = {word for line in body for word in WORD.findall(line)}
+        used = {word for line in body for word in WORD.findall(line.partition("#")[0])}
         used |= {flat.of for flat in step.flats if flat.name in used}
         sums = [one for one in step.sums if one.function in used]
         self.lines = [
