@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from graphgrad.compiler.flow import in_sequence
 from graphgrad.compiler.lines import WIDTH, constants, plain, stated, wrapped
@@ -103,9 +103,10 @@ class _Printer:
         for section in step.sections:
             if section.name in used and section.name not in self.scalars:
                 self._emit(1, f"{section.name} = {self._view(section)}")
+        sections = {section.name: section for section in step.sections}
         for flat in step.flats:
             if flat.name in used:
-                self._emit(1, f"{flat.name} = {self._flat(flat)}")
+                self._emit(1, f"{flat.name} = {self._flat(flat, sections)}")
         for name, arrays in self.choices.items():
             self._emit(1, f"{name} = {', '.join(arrays)}")
         if step.memory.totals:
@@ -115,7 +116,7 @@ class _Printer:
             self._emit(1, f"memory[{first} : {last}] = real(0.0)")
         self.lines += body
         if step.returns is not None:
-            self._emit(1, f"return {self._returned()}")
+            self._emit(1, f"return {step.loss}")
         elif not step.phases:
             self._emit(1, "pass")
         if self._trains():
@@ -136,10 +137,6 @@ class _Printer:
     def _is_called(self) -> bool:
         """Whether a function of arrays that gives arrays goes with the step."""
         return not (self.step.updates or self.step.team)
-
-    def _returned(self) -> str:
-        """What the step returns; with a team, each thread reads the loss once."""
-        return "loss" if self.step.team and self.step.updates else str(self.step.returns)
 
     def _lanewise(self) -> list[str]:
         """The functions that are computed on lanes, and have no vector form."""
@@ -280,7 +277,7 @@ class _Printer:
             "}",
             *([f"KEPT = {memory.kept}  # numbers in `parameters`"] if resident else ()),
             *(["PARAMETERS = {  # where each begins, and its shape"] if resident else ()),
-            *(f'    "{s.name}": ({s.offset}, {s.shape}),' for s in resident),
+            *(f'    "{s.leaf}": ({s.offset}, {s.shape}),' for s in resident),
             *(["}"] if resident else ()),
         ]
 
@@ -354,9 +351,9 @@ class _Printer:
         array = "parameters" if section.zone == "kept" else "memory"
         return f"{view}({array}, {self._start(section, offset)}, ({', '.join(shape)}{',' * (len(shape) == 1)}))"
 
-    def _flat(self, flat: Flat) -> str:
+    def _flat(self, flat: Flat, sections: Mapping[str, Section]) -> str:
         """An array by its elements in order."""
-        section = next((s for s in self.step.sections if s.name == flat.of), None)
+        section = sections.get(flat.of)
         if section is None or not section.lanes:
             return f"{flat.of}.reshape(-1)"
         return self._view(section, is_flat=True)
@@ -369,13 +366,14 @@ class _Printer:
             name = self.repeats.names.unique(f"{stem}_all")
             self.choices[name] = [one.name for one in role.arrays]
             return f"{name}[{LAYER}]"
-        first, step = sections[0].offset, sections[1].offset - sections[0].offset
-        offset = f"{first} {'+' if step > 0 else '-'} {abs(step)} * {LAYER}" if first else f"{step} * {LAYER}"
-        if [one.offset for one in sections] != [first + step * k for k in range(len(sections))]:
+        offsets = [section.offset for section in sections]
+        first, apart = offsets[0], offsets[1] - offsets[0]
+        if offsets != [first + apart * k for k in range(len(offsets))]:
             name = self.repeats.names.unique(f"{stem}_places")
-            self.places[name] = tuple(one.offset for one in sections)
-            offset = f"{name}[{LAYER}]"
-        return self._view(sections[0], offset, role.is_flat)
+            self.places[name] = tuple(offsets)
+            return self._view(sections[0], f"{name}[{LAYER}]", role.is_flat)
+        before = f"{first} {'+' if apart > 0 else '-'} " if first else ""
+        return self._view(sections[0], f"{before}{abs(apart)} * {LAYER}", role.is_flat)
 
     def _statements(self, depth: int, statements: Sequence[Statement]) -> None:
         for statement in statements:
@@ -446,10 +444,8 @@ class _Printer:
                 case Together(sums, shared):
                     self._together(depth, sums, shared)
                 case Unless(loss):
-                    if loss != self._returned():
-                        self._emit(depth, f"{self._returned()} = {loss}")
-                    self._emit(depth, f"if {self._returned()} != {self._returned()}:")
-                    self._emit(depth + 1, f"return {self._returned()}  # a loss that is no number changes no parameter")
+                    self._emit(depth, f"if {loss} != {loss}:")
+                    self._emit(depth + 1, f"return {loss}  # a loss that is no number changes no parameter")
                 case Loop(axis, extent, body, start, stop, stride):
                     last = stop or str(extent)
                     first = f"{start}, " if start != "0" or stride > 1 else ""

@@ -28,16 +28,15 @@ class _Flow:
     def __init__(self, step: Step) -> None:
         self.step = step
         self.meetings = Meetings(step.sections, {flat.name: flat.of for flat in step.flats})
-        self.summed: list[tuple[int, int]] = []
+        self.totals = [(one.offset, one.name) for one in step.sections if one.zone == "total"]
+        self.summed: dict[tuple[int, int], frozenset[str]] = {}  # parts of the totals, and the sums that lie there
         self.found: list[Statement] = []
 
     def statements(self) -> list[Statement]:
         step = self.step
         for position, phase in enumerate(step.phases):
             if step.updates and step.returns is not None and position == len(step.phases) - 1:
-                if step.team:
-                    self._ready(self.meetings.piece(By.ALL, [Let("loss", step.returns)]))
-                self.found.append(Unless(step.returns))
+                self._check(step.returns)
             self._phase(phase)
         if step.team:
             self._together()
@@ -54,17 +53,29 @@ class _Flow:
                 self.found += phase.body
             return
         if self.step.team:
-            self._ready(self.meetings.piece(By.SAMPLES, phase.body, writes=self._totals(phase.sums)))
+            names = frozenset(name for offset, name in self.totals if phase.sums[0] <= offset < phase.sums[1])
+            self._ready(self.meetings.piece(By.SAMPLES, phase.body, writes=names))
+            self._sum(*phase.sums, names)
         self.found.append(phase if self.step.lanes > 1 else EachSample(phase.body))
-        start, stop = phase.sums
-        if self.summed and self.summed[-1][1] == start:
-            start, _ = self.summed.pop()
+
+    def _sum(self, start: int, stop: int, names: frozenset[str]) -> None:
+        """Each thread has sums of its own in a part of the totals, which may go on from the one before."""
+        last = next(reversed(self.summed), None)
+        if last is not None and last[1] == start:
+            start, names = last[0], names | self.summed.pop(last)
         if start != stop:
-            self.summed.append((start, stop))
+            self.summed[start, stop] = names
+
+    def _check(self, returns: str) -> None:
+        """Read the loss while it is there, and end where it is no number."""
+        read: list[Statement] = [Let(self.step.loss, returns)] if self.step.loss != returns else []
+        if self.step.team:
+            self._ready(self.meetings.piece(By.ALL, read))
+        self.found += [*read, Unless(self.step.loss)]
 
     def _ready(self, piece: Piece) -> None:
         """Bring sums of threads together that a piece reads, and wait for what it needs."""
-        if any(piece.reads & set(self._totals(sums)) for sums in self.summed):
+        if any(piece.reads & names for names in self.summed.values()):
             self._together()
         if self.meetings.before(piece):
             self.found.append(Meet())
@@ -78,18 +89,14 @@ class _Flow:
         else:
             self.found.append(Alone(list(piece.statements)))
 
-    def _totals(self, sums: tuple[int, int]) -> list[str]:
-        """The sums that lie in a part of the totals."""
-        start, stop = sums
-        return [one.name for one in self.step.sections if one.zone == "total" and start <= one.offset < stop]
-
     def _together(self) -> None:
         """What is summed up by all threads goes to the first one: each brings its share of it, if it is much."""
         if not self.summed:
             return
         many = sum(stop - start for start, stop in self.summed) >= MANY
-        names = [name for sums in self.summed for name in self._totals(sums)]
-        together = self.meetings.piece(By.SHARES if many else By.FIRST, [Together(self.summed, many)], names, names)
-        self.summed = []
-        self._ready(together)
-        self._put(together)
+        names = frozenset().union(*self.summed.values())
+        by, together = By.SHARES if many else By.FIRST, Together(list(self.summed), many)
+        piece = self.meetings.piece(by, [together], names, names)
+        self.summed = {}
+        self._ready(piece)
+        self._put(piece)

@@ -131,7 +131,7 @@ def lay_out(
             layout.sections.append(Section(name, None, "own", own, leaf.shape, lanes=True))
             own += lanes * size
         else:
-            layout.sections.append(Section(name, None, "kept", kept, leaf.shape))
+            layout.sections.append(Section(name, None, "kept", kept, leaf.shape, leaf=leaf.op.name))
             kept += _rounded(size)
     passing: list[tuple[tuple[int, int], str, int | None, tuple[int, ...]]] = []
     for value in values:

@@ -184,7 +184,7 @@ class Section:
 
     Its zone is "kept" from step to step, in the array of the parameters; or it is "shared" by all samples; or holds "each" sample, from `offset` numbers a sample on; or is a thread's:
     its "own" working space, or in its part of the "total" over the samples, which ends up in that of the first thread.
-    What is `lanes` has a number for each of the samples that are computed at once.
+    What is `lanes` has a number for each of the samples that are computed at once. A `leaf` is called so in the graph.
     """
 
     name: str
@@ -193,6 +193,7 @@ class Section:
     offset: int
     shape: tuple[int, ...]
     lanes: bool = False
+    leaf: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,3 +303,9 @@ class Step:
     sums: Sequence[SumOfProducts | SumOfWinners]
     products: bool
     work: int
+
+    @property
+    def loss(self) -> str:
+        """What the step returns: read once, where a new value may be written over it, or by all threads of a team."""
+        changes = self.updates and self.returns is not None and (self.team or "[" in self.returns)
+        return "loss" if changes else self.returns or ""

@@ -65,6 +65,13 @@ RESERVED = frozenset(
         "first",
         "last",
         "layer",
+        "loss",
+        "losses",
+        "batch",
+        "start",
+        "stop",
+        "run",
+        "value",
     }
 )
 

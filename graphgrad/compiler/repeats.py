@@ -7,6 +7,7 @@ which order and on which numbers, stays the same.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
@@ -38,7 +39,7 @@ from graphgrad.compiler.stated import nameless
 
 OFTEN = 4
 """How often statements have to come, at least: fewer layers are easier to read one after the other."""
-LONGEST = 64
+TOGETHER = 64
 """How many statements come over and over together, at most."""
 
 _OWN = "a number of its own"
@@ -73,15 +74,15 @@ class Repeats:
         self._flats = {flat.name: flat.of for flat in step.flats}
         self._kinds = self._kinds_of_names(step, statements)
         self._numbers = {kind: k for k, kind in enumerate(dict.fromkeys(self._kinds.values()))}
-        self._returned = {name for text in (step.returns, *step.results) for name in WORD.findall(str(text))}
-        self._roles: dict[str, Hashable] = {}
+        self._returned = {name for text in (step.returns, step.loss, *step.results) for name in WORD.findall(str(text))}
+        self._roles: dict[tuple[str, Hashable], list[str]] = {}
         self.names = Names()
         self.names.taken |= self._kinds.keys() | step.tables.keys()
         self._inner: dict[int, list[_Line]] = {}
         self._lines = self._read(statements)
 
     def rolled(self) -> list[Statement]:
-        """The statements, with a loop for those that come over and over: of a step, or inside of others."""
+        """The statements, with a loop for those that come over and over: of the step, or inside of others that come once."""
         found = self._with_loops(self._lines, self._users(self._lines))
         plain = [line for line in self._lines if id(line.statements[-1]) not in self._inner]
         users = self._users([*plain, *(line for lines in self._inner.values() for line in lines)])
@@ -94,10 +95,11 @@ class Repeats:
 
     def _with_loops(self, lines: Sequence[_Line], users: _Users) -> list[Statement]:
         alike = _alike([line.shape for line in lines])
+        nests = [0, *itertools.accumulate(_is_nest(line.statements[-1]) for line in lines)]
         found: list[Statement] = []
         at = 0
         while at < len(lines):
-            run = self._run(lines, alike, users, at)
+            run = self._run(lines, alike, nests, users, at)
             if run is None:
                 found += lines[at].statements
                 at += 1
@@ -132,7 +134,11 @@ class Repeats:
         return lines + [_Line(statements[first:], "", ())] * (first < len(statements))
 
     def _look(self, statement: Statement) -> tuple[str, tuple[str, ...]]:
-        """A statement without the names that may be others, and these in their order."""
+        """A statement without the names that may be others, and these in their order.
+
+        A word of the statement itself, such as `Loop`, is one of them where an array is called so: it is then the same in all
+        that is alike.
+        """
         places: dict[str, int] = {}
         if isinstance(statement, Alone | EachSample | Samples):
             inner = self._inner[id(statement)] = self._read(statement.body)
@@ -154,13 +160,14 @@ class Repeats:
                 users.setdefault(name, set()).add(id(line.statements[-1]))
         return users
 
-    def _run(self, lines: Sequence[_Line], alike: Sequence[Sequence[int]], users: _Users, at: int) -> _Run | None:
+    def _run(
+        self, lines: Sequence[_Line], alike: Sequence[Sequence[int]], nests: Sequence[int], users: _Users, at: int
+    ) -> _Run | None:
         """The longest run that begins with a line, of as few lines as it can be told with."""
         candidates = [
             (count, times)
             for count, length in enumerate((lengths[at] for lengths in alike), 1)
-            if (times := length // count + 1) >= OFTEN
-            and any(_is_nest(line.statements[-1]) for line in lines[at : at + count])
+            if (times := length // count + 1) >= OFTEN and nests[at + count] > nests[at]
         ]
         for count, times in sorted(candidates, key=lambda one: (-one[0] * one[1], one[0])):
             run = self._named(lines, users, at, count, times)
@@ -210,18 +217,17 @@ class Repeats:
         called: dict[str, str] = {}
         for first, found in stems.items():
             stem = next((stem for stem in found if len(found) == 1 and alone[stem] == 1), first)
-            wanted, kind = f"{stem}_here", self._kinds[first]
-            if self._roles.get(wanted) != kind or wanted in called.values():
-                wanted = self.names.unique(wanted)
-                self._roles[wanted] = kind
-            called[first] = wanted
+            known = self._roles.setdefault((stem, self._kinds[first]), [])
+            free = next((name for name in known if name not in called.values()), "")
+            called[first] = free or self.names.unique(f"{stem}_here")
+            known += [] if free else [called[first]]
         return called
 
 
 def _alike(shapes: Sequence[str]) -> list[list[int]]:
     """For 1, 2, ... lines on: how many lines from each on are alike with those so many lines further on."""
     found = []
-    for apart in range(1, min(LONGEST, len(shapes) // OFTEN) + 1):
+    for apart in range(1, min(TOGETHER, len(shapes) // OFTEN) + 1):
         lengths = [0] * len(shapes)
         for k in reversed(range(len(shapes) - apart)):
             lengths[k] = lengths[k + 1] + 1 if shapes[k] == shapes[k + apart] else 0

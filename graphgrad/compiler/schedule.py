@@ -196,6 +196,8 @@ class _Scheduler:
         if any(user in self.alone for user in users):  # on lanes, a transposed operand is read by other indices
             turned = self.lanes and isinstance(instruction.op, Transpose)
             return turned and not any(user in self.winners for user in users)
+        if self.lanes and self._is_read_turned(instruction):
+            return isinstance(instruction.op, Transpose)
         if formula.body is None:
             return weight <= LONGEST_TEXT
         if len(users) != 1 or weight > LONGEST_TEXT:
@@ -206,6 +208,13 @@ class _Scheduler:
             unnamed = node is None or node.name is None
             return unnamed and (moved or self._together(instruction, user))
         return self._read_once(instruction, user)
+
+    def _is_read_turned(self, instruction: Instruction) -> bool:
+        """Whether a sum of products reads the transpose of it, as an array by other indices."""
+        turned = [user for user in self.users.get(instruction, ()) if isinstance(user.op, Transpose)]
+        return any(
+            user in self.alone or self._is_read_turned(one) for one in turned for user in self.users.get(one, ())
+        )
 
     def _moved_once(self, instruction: Instruction) -> bool:
         """Whether all that reads it is a shift of indices, which puts each element in one place at most."""

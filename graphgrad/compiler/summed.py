@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
-from graphgrad.compiler.program import Firing, Instruction, Program, formula_of, written
-from graphgrad.graph import Formula, Node, Operation, Type
+from graphgrad.compiler.program import Instruction, Program, fired, formula_of
+from graphgrad.graph import Formula, Operation, Type
 from graphgrad.ops.batch import SAMPLES, BatchReduce
 
 
@@ -26,10 +25,6 @@ class Summed(Operation):
         return replace(formula, over=(*formula.over, SAMPLES))
 
 
-def _line(instruction: Instruction, node: Node | None) -> str:
-    return (written(node) if node is not None else "") or str(instruction.op.name)
-
-
 def with_sums(program: Program) -> Program:
     """The program in which a sum of products, summed over the samples and used nowhere else, is one instruction."""
     users = program.users()
@@ -45,9 +40,8 @@ def with_sums(program: Program) -> Program:
             product = formula is not None and formula.body is None and formula.reduction == "sum"
             if product and len(users[inner]) == 1 and inner not in fixed:
                 made = Instruction(Summed(inner.op), new[inner].inputs, old.type)
-                told = partial(_line, old, program.names.get(old))
                 reason = "the samples are one more axis that is summed over"
-                firings.append(Firing("sum over the samples", "specialise", told, reason))
+                firings.append(fired("sum over the samples", program, old, reason))
         new[old] = made
     if all(old is made for old, made in new.items()):
         return program

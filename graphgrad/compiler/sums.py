@@ -126,6 +126,7 @@ class Sums(Values):
         operand = item.instruction.inputs[side]
         while operand in self.plan.inline:  # a transpose, whose indices change places
             inner = formula_of(operand)
+            assert inner.body is None and len(operand.inputs) == 1, "any other operand has statements of its own"
             where, operand = substitute(inner.reads[0], inner.axes, where), operand.inputs[0]
         name, shift, copied = self._widened(item, side, operand, where, part)
         if name:

@@ -45,7 +45,9 @@ class Index:
     def placed(self, places: Mapping[Axis, Index]) -> Index:
         """The index where some of its axes take the values of other indices, each of them whole."""
         if (own := self.axis) is not None:
-            return places.get(own) or self
+            place = places.get(own, self)
+            assert not place.table, "what is read at the places of a table has statements of its own"
+            return place
         terms: dict[Axis, int] = {}
         offset, scale = self.offset, 1
         for axis, factor in self.terms:

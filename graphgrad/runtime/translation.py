@@ -20,6 +20,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.callconv import excinfo_ptr_t
 
 from graphgrad.runtime.contraction import sums_of_products
 from graphgrad.runtime.elements import ON_WHOLE, WHOLE, View, in_order, times
@@ -182,15 +183,16 @@ class _Code:
             kinds.apart[key] = self.written_apart(line, given, own, set_, [part.type for part in passed])
         nothing = cgutils.get_null_value(ir.IntType(8).as_pointer())
         if self.report is None:
-            self.report = cgutils.alloca_once(b, nothing.type)
+            self.report = cgutils.alloca_once(b, excinfo_ptr_t)
         b.call(kinds.apart[key], [nothing, self.report, *passed])
 
     def written_apart(
         self, line: ast.stmt, given: Sequence[str], own: set[str], set_: set[str], passed: Sequence[Any]
     ) -> Any:
         """The function of a nest. It has the place of an error's report, where Numba's own functions look for it."""
-        kinds, address = self.types, ir.IntType(8).as_pointer()
-        signature = ir.FunctionType(ir.IntType(32), [address, address.as_pointer(), *passed])
+        kinds = self.types
+        reported = [ir.IntType(8).as_pointer(), excinfo_ptr_t.as_pointer()]
+        signature = ir.FunctionType(ir.IntType(32), [*reported, *passed])
         name = self.b.module.get_unique_name("nest")
         function = ir.Function(self.b.module, signature, name)
         function.linkage = "internal"

@@ -123,3 +123,24 @@ def test_a_tile_fits_where_its_sums_and_what_is_multiplied_have_registers(
 ):
     monkeypatch.setattr(tiling, "registers_for_lanes", lambda: registers)
     assert tiling._fits(rows, columns, widths) is fits
+
+
+@pytest.mark.parametrize("samples", [1, 20])
+@pytest.mark.parametrize("width", [3, 8, 16])
+def test_a_transposed_array_that_is_a_product_itself_is_not_lost(width, samples):
+    random = np.random.default_rng(width)
+    with gg.Graph("outer") as g:
+        x, W, v = gg.input("x", width), gg.param("W", width), gg.param("v", width)
+        g.h = gg.sin(W * x)
+        g.y = gg.outer(g.h, gg.cos(g.h)).T @ v
+        g.J = gg.batch_sum(gg.sum(g.y))
+    given = {"x": random.normal(size=(samples, width)), "W": random.normal(size=width), "v": random.normal(size=width)}
+    found = gg.compile(g, ["J", "y"], wrt=["W", "v"])(**given)
+    h = np.sin(given["W"] * given["x"])
+    c, s = np.cos(h), np.sin(h)
+    np.testing.assert_allclose(found["y"], c * (h @ given["v"])[:, None], rtol=1e-10, atol=1e-13)
+    slope = c.sum(1)[:, None] * given["v"] - s * (h @ given["v"])[:, None]
+    np.testing.assert_allclose(
+        found.grad["W"], (slope * np.cos(given["W"] * given["x"]) * given["x"]).sum(0), rtol=1e-9
+    )
+    np.testing.assert_allclose(found.grad["v"], (h * c.sum(1)[:, None]).sum(0), rtol=1e-9)

@@ -134,3 +134,27 @@ def test_a_rule_of_descent_that_gives_something_else_is_told_so(neuron, rule, se
 
     with pytest.raises(gg.GraphError, match=sentence):
         gg.compile(neuron, "J", wrt="w").bind(w=W, optimizer=Rule())
+
+
+@pytest.mark.parametrize("data", ["batch", "losses", "start", "x"])
+def test_any_name_may_be_that_of_an_array(data):
+    with gg.Graph("names") as g:
+        x, W = gg.input(data, 5), gg.param("loss", 5, 5)
+        g.stop = gg.tanh(W @ x + gg.param("run", 5))
+        g.value = gg.batch_mean(gg.sum(gg.square(g.stop)))
+    X, start = np.linspace(-1, 1, 30).reshape(6, 5), {"loss": np.eye(5), "run": np.full(5, 0.5)}
+    step = gg.compile(g, "value", wrt=["loss", "run"]).bind(**start, optimizer=gg.SGD(0.1))
+    y = np.tanh(X + 0.5)
+    slope = 2 * y * (1 - y**2) / 6
+    assert step(X) == pytest.approx(np.sum(y**2) / 6)
+    np.testing.assert_allclose(step.params["loss"], np.eye(5) - 0.1 * slope.T @ X, rtol=1e-12, atol=1e-15)
+    assert len(step.run([X], 3)) == 3
+
+
+def test_the_loss_is_that_before_the_step_also_where_it_is_a_parameter():
+    with gg.Graph("a parameter") as g:
+        w = gg.param("w")
+        g.J = gg.identity(w)
+    step = gg.compile(g, "J", wrt="w").bind(w=2.0, optimizer=gg.SGD(0.5))
+    assert [step(), step()] == [2.0, 1.5]
+    assert step.params["w"] == 1.0

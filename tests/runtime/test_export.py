@@ -107,3 +107,20 @@ def test_what_does_not_fit_is_said(tmp_path):
         f.export(tmp_path / "net.py", w=np.ones(3))
     with pytest.raises(gg.GraphError, match=r"cannot be written"):
         f.export(tmp_path / "nowhere" / "net.py")
+
+
+def test_names_that_the_source_has_for_itself(tmp_path):
+    with gg.Graph("names") as g:
+        h = gg.input("batch", 8)
+        for name in ("layer", "v", "first", "loss", "value"):
+            h = gg.tanh(gg.param(name, 8, 8) @ h)
+        g.J = gg.batch_mean(gg.sum(gg.square(h)))
+    given = {node.name.ident: random.normal(size=node.shape) for node in g.parameters} | {
+        "batch": random.normal(size=(40, 8))
+    }
+    f = gg.compile(g, "J", wrt=["layer", "loss"])
+    f.export(tmp_path / "net.py")
+    found, expected = run_alone(tmp_path, given), gg.compile(g, "J", wrt=["layer", "loss"], target="numpy")(**given)
+    np.testing.assert_allclose(found["J"], expected["J"], rtol=1e-12)
+    for name in ("layer", "loss"):
+        np.testing.assert_allclose(found[f"grad_{name}"], expected.grad[name], rtol=1e-10, atol=1e-14)

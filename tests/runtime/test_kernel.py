@@ -194,3 +194,19 @@ def test_descent_of_large_weights_is_made_by_the_product():
     before = step.params["W"].copy()
     step(X, T)
     np.testing.assert_array_equal(step.params["W"], before)
+
+
+def test_functions_without_a_vector_form_in_nests_that_are_functions_apart():
+    acts = [gg.gelu, gg.tanh, gg.softplus, gg.sin, gg.elu]
+    with gg.Graph("deep") as g:
+        h = gg.input("x", 8)
+        for k in range(14):
+            h = acts[k * k % 5](gg.param(f"W{k}", 8 + k % 3, h.shape[0]) @ h)
+            h = h - gg.max(h) if k % 4 == 1 else h
+        g.J = gg.batch_mean(gg.sum(gg.square(h)))
+    given = {node.name.ident: random.normal(size=node.shape) / 3 for node in g.parameters}
+    names, given["x"] = list(given), random.normal(size=(30, 8))
+    ours, theirs = (gg.compile(g, "J", wrt=names, target=target)(**given) for target in ("cpu", "numpy"))
+    assert float(ours["J"]) == pytest.approx(float(theirs["J"]), rel=1e-11)
+    for name in names:
+        np.testing.assert_allclose(ours.grad[name], theirs.grad[name], rtol=1e-9, atol=1e-13)
