@@ -336,7 +336,7 @@ class Values:
 
         With a team, what is not per sample is known to the first thread, until it is read from the memory."""
         if item.instruction.type.per_sample:
-            return self.here is not None and self.here in self.plan.phases[item.phase]
+            return self.here is not None and self.here.items[0].phase == item.phase
         return not self.team or (item.phase == self.phase and not item.over_samples and not self.by_all)
 
     def _is_local(self, instruction: Instruction) -> bool:
