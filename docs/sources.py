@@ -32,10 +32,23 @@ def lenet() -> gg.Graph:
     return g
 
 
+def deep() -> gg.Graph:
+    """Thirty hidden layers that are alike: one loop forward, one backward."""
+    with gg.Graph("thirty layers") as g:
+        x, t = gg.input("x", 16), gg.input("t")
+        h = x
+        for k in range(1, 31):
+            W, b = gg.param(f"W^{{({k})}}", 16, 16), gg.param(f"b^{{({k})}}", 16)
+            g[f"h^{{({k})}}"] = h = gg.tanh(W @ h + b)
+        g.z = gg.param("w", 16) @ h
+        g.l = gg.binary_cross_entropy_with_logits(g.z, t)
+    return g
+
+
 def main() -> None:
     folder = Path(__file__).parent / "sources"
     folder.mkdir(exist_ok=True)
-    for make in (lecture, lenet):
+    for make in (lecture, lenet, deep):
         g = make()
         start = {node.name.ident: np.zeros(node.shape) for node in g.parameters if node.name}
         f = gg.compile(g, "l", wrt=list(start), dtype="float32")

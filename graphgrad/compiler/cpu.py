@@ -369,7 +369,8 @@ class _Printer:
         offsets = [section.offset for section in sections]
         first, apart = offsets[0], offsets[1] - offsets[0]
         if offsets != [first + apart * k for k in range(len(offsets))]:
-            name = self.repeats.names.unique(f"{stem}_places")
+            name = next((name for name, places in self.places.items() if places == tuple(offsets)), "")
+            name = name or self.repeats.names.unique(f"{stem}_places")
             self.places[name] = tuple(offsets)
             return self._view(sections[0], f"{name}[{LAYER}]", role.is_flat)
         before = f"{first} {'+' if apart > 0 else '-'} " if first else ""
@@ -428,7 +429,10 @@ class _Printer:
                 case Repeat(times, roles, body):
                     self._emit(depth, f"for {LAYER} in range({times}):  # alike; the names are those of the first")
                     for role in roles:
-                        self._emit(depth + 1, f"{role.name} = {self._role(role)}")
+                        line, names = f"{role.name} = {self._role(role)}", [array.name for array in role.arrays]
+                        which = f"  # {names[0]}, {names[1]}, …, {names[-1]}"
+                        fits = 4 * (depth + 1) + len(line + which) <= WIDTH
+                        self._emit(depth + 1, line + which * fits)
                     self._statements(depth + 1, body)
                 case EachSample(body):
                     share = self._share("N") if self.step.team else "N"
