@@ -1,4 +1,4 @@
-"""Loops: the one description of a step that the CPU and the CUDA printer print.
+"""Loops: the one description of a step that a printer prints; so far there is that of the CPU.
 
 Statements hold scalar source text; what differs between targets is only how the loops run.
 """

@@ -91,7 +91,8 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Firing:
-    """A rewrite that was applied: its name, its reason, and the line of the graph that it changed."""
+    """A rewrite that was applied: its name, its reason, and the line of the graph that it changed, told when it is asked
+    for: with the names that its nodes have then."""
 
     rule: str
     phase: str

@@ -264,12 +264,12 @@ def _sum_without_names(one: SumOfProducts | SumOfWinners) -> Hashable:
     return repr(replace(one, function="", text=nameless(one.text)))
 
 
-def _place(array: Section | Argument | None) -> Hashable:
+def _place(array: Section | Argument) -> Hashable:
     return array.offset if isinstance(array, Section) else array
 
 
 def _renamed(part: Any, names: Mapping[str, str]) -> Any:
-    """A statement, or a part of it, with other names for arrays."""
+    """A statement, or a part of it, with other names for arrays; the kind of a reduction is no name, whatever it is."""
     if isinstance(part, str):
         return WORD.sub(lambda word: names.get(word[0], word[0]), part)
     if isinstance(part, list | tuple):

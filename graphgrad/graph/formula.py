@@ -1,7 +1,7 @@
 """The index formula of an operation: `out[i, ...] = reduction over k, ... of body(a[...], b[...])`.
 
-It is the one description out of which the NumPy reference, the loops of the CPU, the CUDA kernels and the LaTeX in
-index notation come. Indices are affine in the axes (`2*i + q - 1`), divided where a stride is undone; what lies outside
+It is the one description out of which the NumPy reference, the loops of compiled code and the LaTeX in index notation
+come. Indices are affine in the axes (`2*i + q - 1`), divided where a stride is undone; what lies outside
 of the array, or between the multiples of a divisor, counts as a stated value.
 """
 

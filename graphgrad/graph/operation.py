@@ -33,7 +33,7 @@ class NoGradient:
 class Operation:
     """One operation: its type rule, its notation, its derivative, and what computes it.
 
-    What computes it is either a `formula` (out of which the reference, the CPU and the CUDA code come) or an
+    What computes it is either a `formula` (out of which the reference and the compiled code come) or an
     `expand` into simpler operations. Instances are immutable and compare by their fields, so that two uses with the
     same options are the same operation.
     """

@@ -1,7 +1,7 @@
 """Elementwise operations: one SymPy expression is the whole definition.
 
-From it follow the shape, the LaTeX, the derivative, the NumPy reference, and the CPU and CUDA code. The derivative may
-be written down where the textbook has a shorter form in the output (`σ' = y(1 - y)`); tests hold it against SymPy's own.
+From it follow the shape, the LaTeX, the derivative, the NumPy reference, and the compiled code. The derivative may be
+written down where the textbook has a shorter form in the output (`σ' = y(1 - y)`); tests hold it against SymPy's own.
 """
 
 from __future__ import annotations

@@ -146,27 +146,12 @@ def test_few_layers_stand_one_after_the_other():
 SECTIONS = [Section(name, k, "shared", 8 * k, (8,)) for k, name in enumerate("ABCDEFGHPQ")]
 
 
-def rolled(*statements, returns=None):
+def rolled(*statements, sections=SECTIONS, returns=None):
     """What becomes of statements of one thread."""
+    nothing = frozenset()
+    memory = Memory(8, 80, 0, 0, 0)
     step = Step(
-        "",
-        (),
-        SECTIONS,
-        (),
-        Memory(0, 80, 0, 0, 0),
-        (),
-        (),
-        returns,
-        False,
-        "float64",
-        1,
-        False,
-        frozenset(),
-        frozenset(),
-        {},
-        (),
-        False,
-        0,
+        "", (), sections, (), memory, (), (), returns, False, "float64", 1, False, nothing, nothing, {}, (), False, 0
     )
     return Repeats(step, statements).rolled()
 
@@ -212,28 +197,8 @@ def test_what_is_not_alike_ends_a_run(odd):
 
 
 def test_arrays_of_another_kind_end_a_run():
-    other = SECTIONS[3].__class__("D", 3, "kept", 24, (8,))
-    step = Step(
-        "",
-        (),
-        [*SECTIONS[:3], other, *SECTIONS[4:]],
-        (),
-        Memory(8, 80, 0, 0, 0),
-        (),
-        (),
-        None,
-        False,
-        "float64",
-        1,
-        False,
-        frozenset(),
-        frozenset(),
-        {},
-        (),
-        False,
-        0,
-    )
-    assert Repeats(step, CHAIN).rolled() == CHAIN
+    kept = Section("D", 3, "kept", 24, (8,))
+    assert rolled(*CHAIN, sections=[*SECTIONS[:3], kept, *SECTIONS[4:]]) == CHAIN
 
 
 def test_a_number_that_is_read_elsewhere_keeps_its_own_statement():
