@@ -121,7 +121,10 @@ def _lines(lesson: Lesson, node: Node, title: str) -> None:
     lines, named = source.lines_of(lesson, node)
     name = written(node, "unicode")
     if not lines:
-        st.caption(f"{title}: {name} has no lines of its own; it is a part of the lines of others.")
+        st.caption(
+            f"{title}: {name} has no lines of its own; it is a part of the lines of others, "
+            "or computed by those of an earlier layer that is like its own."
+        )
         return
     same = (
         f"; {name} has the same value as {written(named, 'unicode')}" if named is not None and named is not node else ""

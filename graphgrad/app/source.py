@@ -11,7 +11,8 @@ from graphgrad.graph import Node
 def lines_of(lesson: Lesson, node: Node) -> tuple[str, Node | None]:
     """The lines under the node's comment, inside the loops that they run in, and the node that the comment names.
 
-    That is another node where both have the same value; the lines are empty where the value is part of other lines.
+    That is another node where both have the same value. The lines are empty where the value is part of other lines, and
+    where layers that are alike are one loop, whose comments name the nodes of the first.
     """
     program = lesson.function.program
     named = program.names.get(program.values[node]) if node in program.values else None
