@@ -123,7 +123,7 @@ def _lines(lesson: Lesson, node: Node, title: str) -> None:
     if not lines:
         st.caption(
             f"{title}: {name} has no lines of its own; it is a part of the lines of others, "
-            "or computed by those of an earlier layer that is like its own."
+            "or computed by those of another layer that is like its own."
         )
         return
     same = (

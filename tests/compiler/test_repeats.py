@@ -135,6 +135,7 @@ def test_a_hundred_layers_read_like_ten(width):
         source = gg.compile(g, "J", wrt=list(start)).bind(**start, optimizer=gg.SGD(0.1))._generate(True)
         lines.append(source[source.index("\ndef step") : source.index("\n@loop")].splitlines())
         assert max(loops_over_layers(source)) in range(depth - 2, depth + 1)
+        assert f"  # b0, b1, …, b{depth - 1}\n" in source
     assert len(lines[1]) - len(lines[0]) < 8
 
 
