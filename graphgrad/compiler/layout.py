@@ -88,13 +88,13 @@ def lay_out(
     values: Sequence[Value],
     leaves: Sequence[tuple[str, Node]],
     scratch: Sequence[tuple[str, tuple[int, ...], int]],
-    parts: Mapping[str, int],
+    parts: Mapping[str, tuple[int, ...]],
     lanes: int,
     team: bool,
 ) -> Layout:
     """Find a place for all values and leaves; on `lanes`, a per-sample number takes a place for each of them.
 
-    `parts` are those of sums that several threads add up, by name and how many.
+    `parts` are those of sums that several threads add up, by name and shape.
     """
     layout = Layout()
     sums: dict[int, list[Value]] = {}
@@ -146,9 +146,9 @@ def lay_out(
         else:
             layout.sections.append(Section(value.name, value.number, "shared", shared, shape))
             shared += size
-    for name, size in parts.items():
-        layout.sections.append(Section(name, None, "shared", shared, (size,)))
-        shared += size
+    for name, shape in parts.items():
+        layout.sections.append(Section(name, None, "shared", shared, shape))
+        shared += math.prod(shape)
     passing += [((nest, nest), name, None, shape) for name, shape, nest in scratch]
     places = _Places(own if team else shared)
     for span, name, number, shape in sorted(passing, key=lambda one: one[0]):

@@ -1,4 +1,4 @@
-"""Loops: the one description of a step that a printer prints; so far there is that of the CPU.
+"""Loops: the one description of a step that the CPU and CUDA printers print.
 
 Statements hold scalar source text; what differs between targets is only how the loops run.
 """
@@ -103,10 +103,21 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Divided:
-    """Loops the first of which is divided among the threads of a team, after the numbers that all its turns read."""
+    """Loops that are divided among the threads, after the numbers that all turns read: the first one among those of a team,
+    the turns of so many loops inside of each other among those of a grid."""
 
     scalars: Sequence[Let]
     loop: Loop
+    loops: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class AddUp:
+    """The threads of a grid bring together what each has added up: an array is the sum of so many first parts."""
+
+    out: str
+    parts: str
+    count: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +256,7 @@ Statement = (
     | Tiled
     | Loop
     | Divided
+    | AddUp
     | Repeat
     | EachSample
     | Alone
@@ -278,7 +290,8 @@ class Memory:
 class Step:
     """A whole step: its arguments, the layout of its memory, its phases in order, and what it gives back.
 
-    `lanes` is how many samples are computed at once; a step for a `team` takes the number of its thread and of all.
+    `lanes` is how many samples are computed at once; a step for a `team` is made by many threads, each of which knows its
+    number and that of all.
     `results` are sections of the memory, or texts where a result is an argument or a number; `returns` is the scalar
     that the step itself returns. A step with `updates` changes its parameters in the last phase.
     Those of the `functions` that are `wide` have vector forms that are used. `tables` are constant numbers that the

@@ -53,22 +53,25 @@ def lower(
     team: bool = False,
     resident: bool = False,
     first: bool = False,
+    on: type[Lowering] | None = None,
 ) -> Step:
     """The loops of a program; `leaves` are its arguments in order, `returns` is the scalar that the step returns.
 
     On `lanes`, samples are computed a block at a time; a `team` of threads shares them; `resident` parameters are in
-    one array, from step to step, and no arguments. The results may come `first` in the memory, in their order.
+    one array, from step to step, and no arguments. The results may come `first` in the memory, in their order. The loops
+    may be made `on` other threads than those of a processor.
     """
+    lowering = on or Lowering
     apart = detached(program)
     number = {instruction: k for k, instruction in enumerate(apart.program.order)}
-    program, new = with_starts(apart.program, lanes)
+    program, new = with_starts(apart.program, lanes, lowering.grid)
     number = {new[instruction]: k for instruction, k in number.items()}
     results, returns = tuple(new[one] for one in results), new[returns] if returns is not None else None
     pinned, late = (frozenset(new[one] for one in some) for some in (apart.pinned, apart.late))
     kept = frozenset(value for value in program.values.values() if value.inputs and value is not returns)
-    plan = schedule(program, kept | pinned, late, lanes)
-    lowering = _Lowering(program, plan, kept, leaves, title, dtype, returns, lanes, team, resident)
-    return lowering.step(results, number, first)
+    plan = schedule(program, kept | pinned, late, lanes, lowering.grid)
+    found = lowering(program, plan, kept, leaves, title, dtype, returns, lanes, team, resident)
+    return found.step(results, number, first)
 
 
 def _winner(item: Item, nest: Nest) -> Item | None:
@@ -81,8 +84,11 @@ def _winner(item: Item, nest: Nest) -> Item | None:
     return next((one for one in found if one.formula.body is None), None)
 
 
-class _Lowering(Sums):
+class Lowering(Sums):
     """Writes the statements of all phases."""
+
+    stretch = STRETCH
+    """From how many terms on a sum is a long one."""
 
     def step(self, results: tuple[Instruction, ...], number: Mapping[Instruction, int], first: bool) -> Step:
         """Write the statements, by which it is known what is read from the memory; lay that out."""
@@ -173,21 +179,25 @@ class _Lowering(Sums):
             return self._tiles(nest.items[0])
         self.here, self.done = nest, set()
         axes = [axis for axis in self._axes(nest) if axis.extent != 1]
+        loops = self._around(nest, axes)
         self.by_all, self.scalars = self._is_divided(axes, nest), {}
         inner: list[Statement] = []
         winners = {item: winner for item in nest.items if (winner := _winner(item, nest)) is not None}
         ordered = [one for item in nest.items for one in (winners.get(item, item), item)]
         for item in dict.fromkeys(ordered):
-            self.looping = bool(axes or item.own)
+            self.looping = bool(loops or item.own)
             lines = self._item(item, nest, winners.get(item))
-            inner += lines if axes else [*self._numbers(), *lines]
+            inner += lines if loops else [*self._numbers(), *lines]
             self.done.add(item.instruction)
-        loops = [Loop(axis.name, axis.extent) for axis in axes]
         divided, scalars = self.by_all, self._numbers()
         self.here, self.looping, self.by_all = None, False, False
         if divided:
-            return [Divided(scalars, replace(loops[0], body=_nested(loops[1:], inner)))]
-        return [*scalars, *_nested(loops, inner)]
+            return [Divided(scalars, replace(loops[0], body=nested(loops[1:], inner)), len(loops) if self.grid else 1)]
+        return [*scalars, *nested(loops, inner)]
+
+    def _around(self, nest: Nest, axes: Sequence[Axis]) -> list[Loop]:
+        """The loops in which the statements of a nest are written."""
+        return [Loop(axis.name, axis.extent) for axis in axes]
 
     def _is_divided(self, axes: Sequence[Axis], nest: Nest) -> bool:
         """Whether the threads of a team share the loops of a nest, which is done once for the step."""
@@ -217,12 +227,12 @@ class _Lowering(Sums):
         self.innermost = (*axes, *over)[-1].extent or 1 if (*axes, *over) else 1
         comment, long = self._comment(instruction), self._is_long(item, over, loops)
         if long and self._once and not nest.axes:
-            return [comment, *self._summed_by_all(item, where, loops), *self._in_memory(item, own)]
+            return [comment, *self._summed_by_all(item, own, where, loops)]
         value = self._body(instruction, item.formula, where, (*item.formula.axes, *item.own))
         lines: list[Statement] = [comment]
         if item.over_samples and over:
             inner = self._own_name(name, "n")
-            lines += [Let(inner, literal(0.0, self.dtype)[0]), *_nested(loops, [Combine(inner, "sum", value[0])])]
+            lines += [Let(inner, literal(0.0, self.dtype)[0]), *nested(loops, [Combine(inner, "sum", value[0])])]
             value = inner, ATOM
         if item.over_samples:
             text = f"choose(alive, {value[0]}, {literal(0.0, self.dtype)[0]})" if self.lanes else value[0]
@@ -256,7 +266,7 @@ class _Lowering(Sums):
                 picked = None  # each lane would have another place
             if picked is not None:
                 body = [Let(picked.name, self._place(item, where, picked)), *body]
-            lines.extend(_nested([loop for loop in loops if picked is None or loop.axis != picked.name], body))
+            lines.extend(nested([loop for loop in loops if picked is None or loop.axis != picked.name], body))
         return [*lines, *self._in_memory(item, own)]
 
     def _in_memory(self, item: Item, own: Where) -> list[Statement]:
@@ -293,31 +303,31 @@ class _Lowering(Sums):
     def _is_long(self, item: Item, over: tuple[Axis, ...], loops: list[Loop]) -> bool:
         """Whether a sum has so many terms that it is made in stretches."""
         plain = item.formula.reduction == "sum" and item.formula.picked is None
-        return plain and math.prod(a.extent or 1 for a in over) > STRETCH and all(loop.step == 1 for loop in loops)
+        return plain and math.prod(a.extent or 1 for a in over) > self.stretch and all(loop.step == 1 for loop in loops)
 
     def _in_stretches(self, loops: list[Loop], name: str, value: str) -> list[Statement]:
         """A very long sum as one of sums: no number takes more than some thousand terms, so that few digits are lost."""
         part, zero = self._own_name(name, "part"), literal(0.0, self.dtype)[0]
-        outer, inner = _stretched(loops, Combine(part, "sum", value))
-        return [Let(name, zero), *_nested(outer, [Let(part, zero), inner, Combine(name, "sum", part)])]
+        outer, inner = stretched(loops, Combine(part, "sum", value), STRETCH)
+        return [Let(name, zero), *nested(outer, [Let(part, zero), inner, Combine(name, "sum", part)])]
 
-    def _summed_by_all(self, item: Item, where: Where, loops: list[Loop]) -> list[Statement]:
+    def _summed_by_all(self, item: Item, own: Where, where: Where, loops: list[Loop]) -> list[Statement]:
         """The same by a team of threads: each adds up some of the parts, and the first one brings them together."""
         name, zero = self.local[item.instruction], literal(0.0, self.dtype)[0]
         part, parts = self._own_name(name, "part"), self._own_name(name, "parts")
         self.by_all = True
         value = self._body(item.instruction, item.formula, where, item.own)[0]
         numbers, self.by_all = self._numbers(), False
-        (first, *outer), inner = _stretched(loops, Combine(part, "sum", value))
-        self.parts[parts] = first.extent or 1
+        (first, *outer), inner = stretched(loops, Combine(part, "sum", value), STRETCH)
+        self.parts[parts] = (first.extent or 1,)
         store = Store(parts, (first.axis,), part)
         body: list[Statement] = [Let(part, zero), inner, store]
         if outer:
             row = self._own_name(name, "row")
-            within = _nested(outer, [Let(part, zero), inner, Combine(row, "sum", part)])
+            within = nested(outer, [Let(part, zero), inner, Combine(row, "sum", part)])
             body = [Let(row, zero), *within, replace(store, text=row)]
         together = Loop(first.axis, first.extent, [Combine(name, "sum", f"{parts}[{first.axis}]")])
-        return [Divided(numbers, replace(first, body=body)), Let(name, zero), together]
+        return [Divided(numbers, replace(first, body=body)), Let(name, zero), together, *self._in_memory(item, own)]
 
     def _place(self, item: Item, where: Where, axis: Axis) -> str:
         """Instead of a loop, the one value of an axis at which a term counts; 0 where there is none."""
@@ -350,7 +360,7 @@ class _Lowering(Sums):
                     self.array_names[instruction],
                     self._shape(instruction),
                     instruction in self.full,
-                    item.phase if item.over_samples else None,
+                    item.phase if item.over_samples and not self.grid else None,
                     self.own_sums.get(instruction, ""),
                     item.over_samples and instruction in self.plan.winners,
                     self._span(instruction),
@@ -375,18 +385,18 @@ class _Lowering(Sums):
         )
 
 
-def _stretched(loops: list[Loop], term: Combine) -> tuple[list[Loop], Loop]:
-    """Loops around a sum of at most some thousand terms, and the loop of that one."""
+def stretched(loops: list[Loop], term: Combine, most: int) -> tuple[list[Loop], Loop]:
+    """Loops around a sum of at most so many terms, and the loop of that one."""
     *outer, last = loops
     extent = last.extent or 0
     inner = Loop(last.axis, extent, [term])
-    if extent > STRETCH:
-        outer.append(Loop("chunk", -(-extent // STRETCH)))
-        inner = replace(inner, start=f"{STRETCH} * chunk", stop=f"min({STRETCH} * chunk + {STRETCH}, {extent})")
+    if extent > most:
+        outer.append(Loop("chunk", -(-extent // most)))
+        inner = replace(inner, start=f"{most} * chunk", stop=f"min({most} * chunk + {most}, {extent})")
     return outer, inner
 
 
-def _nested(loops: Sequence[Loop], body: list[Statement]) -> list[Statement]:
+def nested(loops: Sequence[Loop], body: list[Statement]) -> list[Statement]:
     """Loops inside each other, the first one outermost; one that in its steps has a single turn is the index it has."""
     for loop in reversed(loops):
         single = loop.step == loop.extent and loop.step > 1

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from graphgrad.compiler.loops import (
+    AddUp,
     Combine,
     Comment,
     Divided,
@@ -74,7 +75,7 @@ class Meetings:
             if isinstance(statement, Comment):
                 comments.append(statement)
                 continue
-            by = By.SHARES if isinstance(statement, Product | Divided) else By.FIRST
+            by = By.SHARES if isinstance(statement, Product | Divided | AddUp) else By.FIRST
             new, comments = self.piece(by, [*comments, statement]), []
             last = found[-1] if found else None
             if last is None or last.by is By.SHARES:
@@ -130,6 +131,9 @@ def _uses(statements: Sequence[Statement]) -> Iterator[tuple[str, bool]]:
             case Tiled(_, out, operands, adds, first):
                 yield out, True
                 yield from ((one, False) for one in (*operands, first, *([out] if adds else [])))
+            case AddUp(out, parts, count):
+                yield out, True
+                yield from ((parts, False), (count, False))
             case Loop(_, _, body, start, stop):
                 yield from ((start, False), (stop, False))
                 yield from _uses(body)

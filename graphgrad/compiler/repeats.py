@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from graphgrad.compiler.loops import (
+    AddUp,
     Alone,
     Argument,
     Combine,
@@ -243,7 +244,7 @@ def _is_nest(statement: Statement) -> bool:
     """Whether there are loops in a statement."""
     if isinstance(statement, Alone):
         return any(map(_is_nest, statement.body))
-    return isinstance(statement, Loop | Divided | Tiled | Product | EachSample | Samples)
+    return isinstance(statement, Loop | Divided | AddUp | Tiled | Product | EachSample | Samples)
 
 
 def _within(statements: Iterable[Statement]) -> Iterator[Statement]:

@@ -94,13 +94,18 @@ def substitute(read: Where, axes: tuple[Axis, ...], where: Where) -> Where:
 
 
 def schedule(
-    program: Program, kept: frozenset[Instruction], late: frozenset[Instruction] = frozenset(), lanes: bool = False
+    program: Program,
+    kept: frozenset[Instruction],
+    late: frozenset[Instruction] = frozenset(),
+    lanes: bool = False,
+    grid: bool = False,
 ) -> Schedule:
     """Place the instructions of a program; `kept` ones must have statements of their own, `late` ones come last.
 
-    On lanes, large products are made block by block of the samples like everything else.
+    On lanes, large products are made block by block of the samples like everything else. On a grid, each element is
+    computed by a thread of its own: a sum over the samples is in loops apart from what is summed up, and there are no tiles.
     """
-    return _Scheduler(program, kept, late, lanes).run()
+    return _Scheduler(program, kept, late, lanes, grid).run()
 
 
 def _walks(read: Where, operand: Instruction) -> bool:
@@ -113,9 +118,9 @@ def _walks(read: Where, operand: Instruction) -> bool:
 
 class _Scheduler:
     def __init__(
-        self, program: Program, kept: frozenset[Instruction], late: frozenset[Instruction], lanes: bool
+        self, program: Program, kept: frozenset[Instruction], late: frozenset[Instruction], lanes: bool, grid: bool
     ) -> None:
-        self.late, self.lanes = late, lanes
+        self.late, self.lanes, self.grid = late, lanes, grid
         self.order = [instruction for instruction in program.order if instruction.inputs]
         self.kept = kept | {update.value for update in program.updates}
         self.names = program.names
@@ -124,12 +129,13 @@ class _Scheduler:
         for instruction in self.order:
             for operand in instruction.inputs:
                 self.users.setdefault(operand, []).append(instruction)
+        in_registers = {} if grid else self.formulas
         self.tiled = {
-            instruction for instruction, formula in self.formulas.items() if in_tiles(instruction, lanes, formula)
+            instruction for instruction, formula in in_registers.items() if in_tiles(instruction, lanes, formula)
         }
         self.winners = {
             instruction: found
-            for instruction, formula in self.formulas.items()
+            for instruction, formula in in_registers.items()
             if len(formula.reads) == 3 and (found := stated(formula, instruction.inputs[1].type.shape)) is not None
         }
         self.alone = self.tiled | self.winners.keys()
@@ -143,6 +149,9 @@ class _Scheduler:
         self.products = {instruction: factors for instruction, factors in factored if factors is not None}
         self.factors = {one for factors in self.products.values() for one in (factors.left, factors.right)}
         self.jumped |= self.factors
+        self.apart = self.alone | self.products.keys()
+        if grid:
+            self.apart |= {instruction for instruction in self.order if self._is_over_samples(instruction)}
         self.inline: set[Instruction] = set()
         self.weight: dict[Instruction, int] = {}
         self.available: dict[Instruction, int] = {}
@@ -164,6 +173,9 @@ class _Scheduler:
                 if (instruction in self.late) is late:
                     self._place(instruction)
         phases, tiled = dict(sorted(self.phases.items())), frozenset(self.tiled)
+        if self.grid:  # sums over the samples come last, where threads need not wait between them
+            for nests in phases.values():
+                nests.sort(key=lambda nest: self._is_over_samples(nest.items[0].instruction))
         bands = {
             nest: band
             for number, nests in phases.items()
@@ -172,6 +184,9 @@ class _Scheduler:
             for nest in band.rows
         }
         return Schedule(phases, self.items, frozenset(self.inline), self.products, tiled, self.winners, bands)
+
+    def _is_over_samples(self, instruction: Instruction) -> bool:
+        return SAMPLES in self.formulas[instruction].over and instruction not in self.products
 
     def _readers(self, instruction: Instruction) -> list[Instruction]:
         """What has statements of its own and reads an instruction, directly or inside of a line."""
@@ -270,11 +285,15 @@ class _Scheduler:
     def _relate(self, placed: Sequence[Instruction]) -> None:
         """Find what has arrays in common with what, among all that is computed in a phase over the same indices."""
         for instruction in placed:
-            if instruction not in self.alone and instruction not in self.products:
-                read = [operand for operand, _ in self.resolved(instruction) if operand.type.shape]
+            if instruction not in self.apart:
+                read = [operand for operand, _ in self.resolved(instruction) if self._is_array(operand)]
                 where = self._where(instruction)
                 root = self._root((*where, instruction))
                 self.related.update({self._root((*where, operand)): root for operand in read})
+
+    def _is_array(self, operand: Instruction) -> bool:
+        """Whether loops have an operand in common; on a grid, those over the samples are of their own."""
+        return bool(operand.type.shape) or (self.grid and operand.type.per_sample)
 
     def _root(self, one: tuple[Any, ...]) -> tuple[Any, ...]:
         """What stands for all that has arrays in common with one."""
@@ -297,8 +316,11 @@ class _Scheduler:
             if operand in self.items and self.items[operand].phase == phase
         ]
         first = max((item.nest.place for item, _ in reads), default=0)
-        alone = instruction in self.alone or instruction in self.products
-        related = [] if alone else self.using.setdefault(self._root((*self._where(instruction), instruction)), [])
+        related = (
+            []
+            if instruction in self.apart
+            else self.using.setdefault(self._root((*self._where(instruction), instruction)), [])
+        )
         near = related[bisect_left(related, first) :]
         nest = next((nests[place] for place in near if self._fits(nests[place], formula, reads)), None)
         if nest is None:

@@ -36,15 +36,17 @@ class Started(Operation):
         return replace(formula, reads=(*formula.reads, read), starts=True)
 
 
-def with_starts(program: Program, lanes: bool) -> tuple[Program, Mapping[Instruction, Instruction]]:
-    """The program in which such sums are one instruction, and which of its instructions stands for which."""
+def with_starts(program: Program, lanes: bool, grid: bool = False) -> tuple[Program, Mapping[Instruction, Instruction]]:
+    """The program in which such sums are one instruction, and which of its instructions stands for which.
+
+    On a grid there are none: nothing is computed in tiles."""
     users, fixed = program.users(), set(program.roots)
     new: dict[Instruction, Instruction] = {}
     firings: list[Firing] = []
     for old in program.order:
         inputs = tuple(new[operand] for operand in old.inputs)
         new[old] = old.over(inputs)
-        if old.op is not add:
+        if grid or old.op is not add:
             continue
         for sum_, start in (old.inputs, old.inputs[::-1]):
             alone = len(users[sum_]) == 1 and sum_ not in fixed

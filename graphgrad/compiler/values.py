@@ -30,6 +30,9 @@ _ROLES = {"scale": "what the gradient is multiplied by", "keep": "what is kept o
 class Values:
     """The names and places of all values of a program, as one nest of loops after the other is written."""
 
+    grid = False
+    """Whether each element is computed by a thread of a grid of them."""
+
     def __init__(
         self,
         program: Program,
@@ -78,7 +81,7 @@ class Values:
                 f"{self.array_names[instruction]}_{'lanes' if lanes and instruction not in plan.winners else 'own'}"
             )
             for instruction, item in plan.items.items()
-            if team and item.over_samples
+            if team and not self.grid and item.over_samples
         }
         self.phase = 0
         self.used: set[Node] = set()
@@ -96,7 +99,7 @@ class Values:
         self.whole: set[Index] = set()
         self.guards: dict[Terms, tuple[int, int]] = {}
         self.scratch: dict[str, tuple[tuple[int, ...], Nest]] = {}
-        self.parts: dict[str, int] = {}
+        self.parts: dict[str, tuple[int, ...]] = {}
         self.stores: dict[int, tuple[Store, Instruction]] = {}
         self.made: dict[tuple[str, ...], str] = {}
         self.sums: dict[str, SumOfProducts | SumOfWinners] = {}
@@ -302,8 +305,8 @@ class Values:
             formula = formula_of(instruction)
             return self._body(instruction, formula, where, formula.axes)
         item = self.plan.items[instruction]
-        apart = self.by_all and not item.nest.axes  # made by the first thread, read by all
-        if item.nest is self.here and instruction in self.done and not apart and where == self._own_place(item.nest):
+        here = item.nest is self.here and instruction in self.done and where == self._own_place(item.nest)
+        if here and not self._is_from_first(item):
             return self.local[instruction], ATOM
         if not instruction.type.shape and (item.nest is not self.here) and self._in_scope(item):
             return self.local[instruction], ATOM
@@ -338,6 +341,10 @@ class Values:
         if item.instruction.type.per_sample:
             return self.here is not None and self.here.items[0].phase == item.phase
         return not self.team or (item.phase == self.phase and not item.over_samples and not self.by_all)
+
+    def _is_from_first(self, item: Item) -> bool:
+        """Whether a number of the same nest is made by the first thread, and read by all."""
+        return self.by_all and not item.nest.axes
 
     def _is_local(self, instruction: Instruction) -> bool:
         return not instruction.type.shape and not instruction.type.per_sample and not self.team

@@ -119,7 +119,7 @@ class BoundStep:
         self._modules: dict[bool, tuple[Any, str]] = {}
         values, _, _ = bind(own, parameters, self.dtype)
         start = {**values, **state.initial}
-        flat, views = kept_together([(leaf.op.name, leaf.shape) for leaf in start], self.dtype)
+        flat, views = self._kept_together([(leaf.op.name, leaf.shape) for leaf in start])
         for leaf, value in start.items():
             views[leaf.op.name][...] = value
         self.params: dict[str, Array] = {node.op.name: views[node.op.name] for node in own}
@@ -150,18 +150,11 @@ class BoundStep:
         arrays = self._prepared(tuple(data.values()) if isinstance(data, Mapping) else tuple(data), data)
         samples = len(arrays[0])
         batch = samples if batch_size is None else max(1, min(int(batch_size), samples))
-        losses = np.empty(int(steps), self.dtype)
-        module, _ = self._module(batch)
-        memory, threads = self._memory(module, batch)
-        own = (self._parameters, memory) if self._parameters.size else (memory,)
-        if hasattr(module, "WORK"):
-            done = team.run(module.run, (*arrays, batch, losses, *own), threads)
-        else:
-            done = module.run(*arrays, batch, losses, *own)
+        losses = self._losses(arrays, batch, int(steps))
         self._shapes = []
-        if done < len(losses):
+        if len(losses) < int(steps):
             self._say_why(arrays)
-        return losses[:done]
+        return losses
 
     @property
     def source(self) -> str:
@@ -181,6 +174,22 @@ class BoundStep:
         lanes = module.LANES > 1
         program, _ = with_starts(self._program if lanes else with_descents(self._program), lanes)
         return explained(self._title, program, module.MEMORY, self.dtype)
+
+    def _kept_together(self, shapes: Sequence[tuple[str, tuple[int, ...]]]) -> tuple[Any, dict[str, Array]]:
+        """One array for parameters and state, and a view of each by its name."""
+        return kept_together(shapes, self.dtype)
+
+    def _losses(self, arrays: tuple[Array, ...], batch: int, steps: int) -> Array:
+        """Make the steps; their losses, up to one that is no number."""
+        losses = np.empty(steps, self.dtype)
+        module, _ = self._module(batch)
+        memory, threads = self._memory(module, batch)
+        own = (self._parameters, memory) if self._parameters.size else (memory,)
+        if hasattr(module, "WORK"):
+            done = team.run(module.run, (*arrays, batch, losses, *own), threads)
+        else:
+            done = module.run(*arrays, batch, losses, *own)
+        return losses[:done]
 
     def _module(self, samples: int) -> tuple[Any, str]:
         """The compiled step for so many samples, and its source: one sample is computed alone, several by a team."""
@@ -223,16 +232,20 @@ class BoundStep:
         values, samples, _ = bind(self.inputs, given, self.dtype)
         check(self._expected, values)
         arrays = tuple(a if a.flags.carray else a.copy() for a in (values[node] for node in self.inputs))
-        module, _ = self._module(samples or 1)
-        memory, threads = self._memory(module, samples or 1)
+        self._ready(arrays, samples or 1)
         self._shapes = [array.shape for array in arrays]
+        return arrays
+
+    def _ready(self, arrays: tuple[Array, ...], samples: int) -> None:
+        """What makes a step on such arrays, and what it takes besides them."""
+        module, _ = self._module(samples)
+        memory, threads = self._memory(module, samples)
         self._rest = (self._parameters, memory) if self._parameters.size else (memory,)
         self._step = module.step
         if threads > 1:
             self._step = lambda *arguments: team.run(module.step, arguments, threads)
         elif hasattr(module, "WORK"):
             self._rest = (*self._rest, 0, 1)
-        return arrays
 
     def _memory(self, module: Any, samples: int) -> tuple[Array, int]:
         """The memory of a step on so many samples, and by how many threads it is made."""

@@ -11,13 +11,32 @@ from numba.extending import register_jitable
 from graphgrad.ops import hashing
 
 if config.DISABLE_JIT:
-    from scipy.special import erf, erfc
-
-    exp, log, log1p, expm1, sqrt = np.exp, np.log, np.log1p, np.expm1, np.sqrt
-    log2, log10, atan2 = np.log2, np.log10, np.arctan2
-    sin, cos, tan, asin, acos, atan = np.sin, np.cos, np.tan, np.arcsin, np.arccos, np.arctan
-    sinh, cosh, tanh, asinh, acosh, atanh = np.sinh, np.cosh, np.tanh, np.arcsinh, np.arccosh, np.arctanh
-    fabs, copysign = np.fabs, np.copysign
+    from graphgrad.runtime.plain import (
+        acos,
+        acosh,
+        asin,
+        asinh,
+        atan,
+        atan2,
+        atanh,
+        copysign,
+        cos,
+        cosh,
+        erf,
+        erfc,
+        exp,
+        expm1,
+        fabs,
+        log,
+        log1p,
+        log2,
+        log10,
+        sin,
+        sinh,
+        sqrt,
+        tan,
+        tanh,
+    )
 else:
     from math import (  # type: ignore[assignment]
         acos,

@@ -14,6 +14,7 @@ import numpy as np
 
 from graphgrad.calculus.gradient import per_sample_gradient
 from graphgrad.compiler import cache
+from graphgrad.compiler.loops import Step
 from graphgrad.compiler.products import on_lanes
 from graphgrad.compiler.program import Instruction, Program, program
 from graphgrad.compiler.rewrites import PHASES, rewrite
@@ -30,7 +31,7 @@ from graphgrad.runtime.team import team
 
 blas.prepare()
 
-TARGETS = ("numpy", "cpu")
+TARGETS = ("numpy", "cpu", "cuda")
 DTYPES = ("float32", "float64")
 _MOST = np.maximum.reduce
 Asked = str | Node | Iterable[str | Node]
@@ -52,6 +53,7 @@ def compile(
     the way to the outputs can be read from the result. One compile serves every number of samples.
 
     target   "cpu": one step of Numba code, compiled once and kept in the kernel cache;
+             "cuda": one kernel of Numba code for an NVIDIA GPU, compiled when it is first called;
              "numpy": the reference, one operation after the other.
     dtype    "float64" or "float32".
     rewrites the phases of rewriting; () computes every formula as it is written.
@@ -132,7 +134,8 @@ class Function:
         with self._one_by_one:
             if self._program is None:
                 found = rewrite(program(self._asked), self.rewrites)
-                self._program = found if self.target == "numpy" else with_winners(with_sums(found))
+                summed = found if self.target == "numpy" else with_sums(found)
+                self._program = with_winners(summed) if self.target == "cpu" else summed
             return self._program
 
     @property
@@ -154,6 +157,8 @@ class Function:
         if self.target == "numpy":
             found = interpret(self.program, dict(zip(self.leaves, values, strict=True)), samples, self.dtype)
             return Result(self, values, samples, single, found, None)
+        if self.target == "cuda":
+            return self._on_gpu(values, samples, single)
         if not self._on_lanes or samples == 1:
             module, size = self._alone
             memory = np.empty(size, self.dtype) if samples == 1 else self._memory(module, samples)[0]
@@ -163,6 +168,16 @@ class Function:
             memory, threads = self._memory(module, samples)
             data = [value for leaf, value in zip(self.leaves, values, strict=True) if leaf.per_sample]
             team.run(module.step, (*data, *self._together(values), memory), threads or 1)
+        return Result(self, values, samples, single, None, memory, module)
+
+    def _on_gpu(self, values: list[Array], samples: int, single: bool) -> Result:
+        from graphgrad.runtime import gpu  # other targets do without
+
+        gpu.required()
+        module, _ = self._cuda_module
+        memory = gpu.memory_for(module, samples, self.dtype, self._too_large)
+        data = [value for leaf, value in zip(self.leaves, values, strict=True) if leaf.per_sample]
+        gpu.launch(module, samples, (*map(gpu.sent, [*data, *self._together(values)]), memory.there))
         return Result(self, values, samples, single, None, memory, module)
 
     @cached_property
@@ -234,6 +249,10 @@ class Function:
     def _lanes_module(self) -> tuple[Any, str]:
         return cache.load(self._key("lanes"), lambda: self._generate(lanes=True))
 
+    @cached_property
+    def _cuda_module(self) -> tuple[Any, str]:
+        return cache.load(self._key("cuda"), self._generate_for_gpu)
+
     def _key(self, kind: str) -> str:
         return f"{self.dtype.name} {kind} {self.graph.title}\n{self.program.key(self.leaves, self._results)}"
 
@@ -261,17 +280,28 @@ class Function:
         )
         return print_step(step)
 
+    def _generate_for_gpu(self) -> str:
+        from graphgrad.compiler.cuda import print_step
+
+        return print_step(self._lowered_to_grid())
+
+    def _lowered_to_grid(self) -> Step:
+        from graphgrad.compiler.grid import lower_to_grid
+
+        return lower_to_grid(self.program, self.leaves, self.graph.title, self.dtype.name, self._results)
+
     @cached_property
     def _numbers(self) -> dict[Instruction, int]:
         return {instruction: number for number, instruction in enumerate(self.program.order)}
 
     @property
     def source(self) -> str:
-        """The generated source: readable, one comment for each node, and what really runs on the target cpu.
+        """The generated source: readable, one comment for each node, and what really runs on the target.
 
-        It is that of one sample after the other; `source_on_lanes` is that of several at once.
+        For the CPU it is that of one sample after the other; `source_on_lanes` is that of several at once. For a GPU there
+        is one, which needs none to be read.
         """
-        return self._module[1]
+        return self._generate_for_gpu() if self.target == "cuda" else self._module[1]
 
     @property
     def source_on_lanes(self) -> str:
@@ -281,13 +311,21 @@ class Function:
     @property
     def njit(self) -> Any:
         """The function for the caller's own `@njit` code: arrays by position in the order of `inputs`, with the batch
-        axis; returns the outputs, then the gradients, as a tuple."""
+        axis; returns the outputs, then the gradients, as a tuple.
+
+        Raises GraphError for the target cuda: what the caller's own kernel may call is the `step` of `source`.
+        """
+        if self.target == "cuda":
+            raise GraphError("njit is code for the CPU: compile for target='cpu'; a kernel calls the step of `source`")
         return self._module[0].call
 
     def explain(self) -> str:
         """What was rewritten and why, and how much memory a step takes."""
         from graphgrad.compiler.starts import with_starts
 
+        if self.target == "cuda":
+            memory = self._lowered_to_grid().memory
+            return explained(self.graph.title, self.program, (memory.shared, memory.each, memory.own), self.dtype)
         program, _ = with_starts(self.program, lanes=False)
         return explained(self.graph.title, program, self._module[0].MEMORY, self.dtype)
 
@@ -297,6 +335,10 @@ class Function:
         `parameters` are the initial arrays of all parameters; those that the function was compiled for (`wrt`) are
         trained, the others stay. A loss per sample is summed over the samples, as in the lecture's objective.
         """
+        if self.target == "cuda":
+            from graphgrad.runtime.bound_on_gpu import BoundStepOnGPU
+
+            return BoundStepOnGPU(self, optimizer, parameters)
         from graphgrad.runtime.bound import BoundStep
 
         return BoundStep(self, optimizer, parameters)
@@ -381,7 +423,7 @@ class Result:
     samples: int
     single: bool
     interpreted: dict[Instruction, Array] | None
-    memory: Array | None
+    memory: Any
     module: Any = None
 
     def __repr__(self) -> str:

@@ -60,12 +60,18 @@ def memory_for(
         raise too_large(samples, count * np.dtype(dtype).itemsize) from None
 
 
-def kept_together(shapes: Sequence[tuple[str, tuple[int, ...]]], dtype: Any) -> tuple[Any, dict[str, Any]]:
-    """One array for several, each of which begins at a line of the cache, and a view of each by its name."""
+def places(shapes: Sequence[tuple[str, tuple[int, ...]]]) -> tuple[list[int], int]:
+    """Where each of several arrays begins, at a line of the cache, and how many numbers they take together."""
     starts, count = [], 0
     for _, shape in shapes:
         starts.append(count)
         count += -(-math.prod(shape) // STEP) * STEP
+    return starts, count
+
+
+def kept_together(shapes: Sequence[tuple[str, tuple[int, ...]]], dtype: Any) -> tuple[Any, dict[str, Any]]:
+    """One array for several, each of which begins at a line of the cache, and a view of each by its name."""
+    starts, count = places(shapes)
     flat = aligned(count, dtype)
     return flat, {
         name: flat[start : start + math.prod(shape)].reshape(shape)

@@ -10,9 +10,9 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 
-def _array_at(typing_context: Any, memory: Any, start: Any, shape: Any) -> Any:
-    """`memory[start : start + size].reshape(shape)` as a view that does not own its memory."""
-    if not isinstance(memory, types.Array) or memory.ndim != 1:
+def typed(typing_context: Any, memory: Any, start: Any, shape: Any) -> Any:
+    """`memory.reshape(-1)[start : start + size].reshape(shape)` as a view that does not own its memory."""
+    if not isinstance(memory, types.Array) or memory.layout != "C":
         return None
     view = types.Array(memory.dtype, len(shape), "C")
     return view(memory, start, shape), view_at(view)
@@ -54,8 +54,9 @@ def view_at(view: Any) -> Any:
     return generate
 
 
-def _array_at_in_python(memory: Any, start: int, shape: tuple[int, ...]) -> Any:
-    return memory[start : start + math.prod(shape)].reshape(shape)
+def in_python(memory: Any, start: int, shape: tuple[int, ...]) -> Any:
+    """The same of arrays of NumPy."""
+    return memory.reshape(-1)[start : start + math.prod(shape)].reshape(shape)
 
 
-array_at = _array_at_in_python if config.DISABLE_JIT else intrinsic(_array_at)
+array_at = in_python if config.DISABLE_JIT else intrinsic(typed)
