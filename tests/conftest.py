@@ -1,11 +1,14 @@
 """What all tests share: one kernel cache for all workers, kept from run to run and apart from the user's own."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 os.environ["GRAPHGRAD_CACHE_DIR"] = str(Path(__file__).parent.parent / ".pytest_cache" / "kernels")
+os.environ.setdefault("NUMBA_ENABLE_CUDASIM", "1")  # kernels for a GPU run in Python, with a thread for each of its threads
+sys.setswitchinterval(1e-4)  # which take turns often: a block of them waits for each other at every meeting
 
 
 @pytest.fixture(autouse=True)

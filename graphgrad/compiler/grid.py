@@ -127,7 +127,7 @@ class OnGrid(Lowering):
             scalars.append(Let("shares", f"min(N, {most})"))
             around.insert(0, Loop("share", None, stop="shares"))
             samples = replace(samples, start="N * share // shares", stop="N * (share + 1) // shares")
-            store, lines = Store(parts, ("share", *place), part), [AddUp(name, parts, "shares")]
+            store, lines = Store(parts, ("share", *place), part), [AddUp(name, parts, f"min(N, {most})")]
         body: list[Statement] = [Let(part, zero), samples, store]
         first, *further = around
         self.here, self.looping, self.by_all = None, False, False

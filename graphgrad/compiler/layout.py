@@ -24,7 +24,9 @@ MEETING = 2 * LINE
 class Value:
     """A value that has a place in the memory, and the shape that is kept of it.
 
-    `pass_` is the phase over the samples in which it is summed up, if it is; `plain` where that is not done on lanes. Its `span` are the numbers of the nests of loops from the one that makes it to the last one that reads it.
+    `pass_` is the phase over the samples in which it is summed up, if it is; `plain` where that is not done on lanes. Its
+    `span` are the numbers of the nests of loops from the one that makes it to the last one that reads it. What is `full`
+    has a place for each sample, and one that only `passes` is overwritten after that.
     """
 
     instruction: Instruction
@@ -36,6 +38,7 @@ class Value:
     own_name: str = ""
     plain: bool = False
     span: tuple[int, int] = (0, 0)
+    passes: bool = False
 
 
 class _Places:
@@ -134,11 +137,14 @@ def lay_out(
             layout.sections.append(Section(name, None, "kept", kept, leaf.shape, leaf=leaf.op.name))
             kept += _rounded(size)
     passing: list[tuple[tuple[int, int], str, int | None, tuple[int, ...]]] = []
+    briefly: list[Value] = []
     for value in values:
         shape, size = value.shape, math.prod(value.shape)
         if value.pass_ is not None:
             continue
-        if value.full:
+        if value.full and value.passes:
+            briefly.append(value)
+        elif value.full:
             layout.sections.append(Section(value.name, value.number, "each", each, shape, lanes > 1))
             each += size
         elif value.instruction.type.per_sample:
@@ -150,6 +156,11 @@ def lay_out(
         layout.sections.append(Section(name, None, "shared", shared, shape))
         shared += math.prod(shape)
     passing += [((nest, nest), name, None, shape) for name, shape, nest in scratch]
+    places = _Places(each)
+    for value in sorted(briefly, key=lambda one: one.span):
+        at = places.take(math.prod(value.shape), value.span)
+        layout.sections.append(Section(value.name, value.number, "each", at, value.shape))
+    each = places.end
     places = _Places(own if team else shared)
     for span, name, number, shape in sorted(passing, key=lambda one: one[0]):
         at = places.take(_rounded(lanes * math.prod(shape)) if team else math.prod(shape), span)

@@ -364,6 +364,7 @@ class Lowering(Sums):
                     self.own_sums.get(instruction, ""),
                     item.over_samples and instruction in self.plan.winners,
                     self._span(instruction),
+                    self.grid and instruction not in self.kept,
                 )
                 for instruction, item in items
                 if instruction in self.kept or (instruction in self.needed and not self._is_local(instruction))

@@ -8,6 +8,7 @@ over the samples, where each thread has its own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -53,6 +54,7 @@ class Meetings:
     def __init__(self, sections: Sequence[Section], views: Mapping[str, str]) -> None:
         self._zones = {section.name: section.zone for section in sections}
         self._views = views
+        self._together = _in_one_place([section for section in sections if section.zone == "each"])
         self._since: list[Piece] = []
 
     def piece(
@@ -98,15 +100,29 @@ class Meetings:
         return meet
 
     def _arrays(self, names: Iterable[str]) -> frozenset[str]:
-        """The arrays that several threads reach, by what they are views of."""
+        """The arrays that several threads reach, by what they are views of, and what lies where they do."""
         viewed = {self._views.get(name, name) for name in names}
-        return frozenset(name for name in viewed if self._zones.get(name, "own") != "own")
+        found = {name for name in viewed if self._zones.get(name, "own") != "own"}
+        return frozenset(found.union(*(self._together.get(name, ()) for name in found)))
 
     def _in_the_way(self, earlier: Piece, later: Piece) -> bool:
         common = _common(earlier, later)
         if earlier.by is later.by is By.SAMPLES:
             common = frozenset(name for name in common if self._zones[name] != "each")
         return bool(common) and not earlier.by is later.by is By.FIRST
+
+
+def _in_one_place(sections: Sequence[Section]) -> dict[str, set[str]]:
+    """Of the sections that have a place in common with others, those others."""
+    found: dict[str, set[str]] = {}
+    open_: list[tuple[int, str]] = []
+    for section in sorted(sections, key=lambda one: one.offset):
+        open_ = [(end, name) for end, name in open_ if end > section.offset]
+        for _, name in open_:
+            found.setdefault(name, set()).add(section.name)
+            found.setdefault(section.name, set()).add(name)
+        open_.append((section.offset + math.prod(section.shape), section.name))
+    return found
 
 
 def _common(earlier: Piece, later: Piece) -> frozenset[str]:
