@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+import graphgrad as gg
 from graphgrad.app import rules, source
 from graphgrad.app.heat import heat
 from graphgrad.app.lesson import Lesson
@@ -107,18 +108,26 @@ def _chain(lesson: Lesson, node: Node, at: Numbers) -> None:
         st.caption("Each factor is an edge of the graph, and is lit there.")
 
 
+_PROCESSORS = ("CPU", "GPU, by CUDA")
+
+
 def _code(lesson: Lesson, node: Node, at: Numbers) -> None:
+    chosen = st.segmented_control(
+        "Code for", _PROCESSORS, default=_PROCESSORS[0], key="gg-processor", label_visibility="collapsed"
+    )
+    function = lesson.on_gpu if chosen == _PROCESSORS[1] else lesson.function
     if node.kind == "operation":
-        _lines(lesson, node, "Forward")
+        _lines(function, node, "Forward")
     else:
         st.caption(f"{written(node, 'unicode')} is given, not computed.")
     if node in lesson.gradients:
-        _lines(lesson, lesson.gradients[node], "Backward")
-    st.caption(f"From the generated source of {len(lesson.function.source.splitlines())} lines, compiled by Numba.")
+        _lines(function, lesson.gradients[node], "Backward")
+    how = "compiled by Numba." if chosen != _PROCESSORS[1] else "which all threads of a grid run."
+    st.caption(f"From the generated source of {len(function.source.splitlines())} lines, {how}")
 
 
-def _lines(lesson: Lesson, node: Node, title: str) -> None:
-    lines, named = source.lines_of(lesson, node)
+def _lines(function: gg.Function, node: Node, title: str) -> None:
+    lines, named = source.lines_of(function, node)
     name = written(node, "unicode")
     if not lines:
         st.caption(

@@ -25,6 +25,12 @@ class Lesson:
     function: gg.Function
 
     @cached_property
+    def on_gpu(self) -> gg.Function:
+        """The same function for a GPU, whose source is shown."""
+        f = self.function
+        return gg.compile(self.graph, f.outputs, wrt=list(f.gradients), target="cuda")
+
+    @cached_property
     def gradients(self) -> dict[Node, Node]:
         """The gradient nodes of all that is drawn, in the order in which the backward sweep makes them."""
         seen = set(drawn(self.graph))

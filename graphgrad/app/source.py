@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import textwrap
 
-from graphgrad.app.lesson import Lesson
+import graphgrad as gg
 from graphgrad.graph import Node
 
 
-def lines_of(lesson: Lesson, node: Node) -> tuple[str, Node | None]:
+def lines_of(function: gg.Function, node: Node) -> tuple[str, Node | None]:
     """The lines under the node's comment, inside the loops that they run in, and the node that the comment names.
 
     That is another node where both have the same value. The lines are empty where the value is part of other lines, and
     where layers that are alike are one loop, whose comments name the nodes of the first.
     """
-    program = lesson.function.program
+    program = function.program
     named = program.names.get(program.values[node]) if node in program.values else None
     heading = node if named is None else named
-    return _block(lesson.function.source, heading.text()), named
+    return _block(function.source, heading.text()), named
 
 
 def _block(source: str, heading: str) -> str:
@@ -52,15 +52,16 @@ def _continues(line: str) -> bool:
 
 
 def _loops(lines: list[str], start: int, depth: int) -> list[str]:
-    """The heads of the loops around a line, from the outermost."""
+    """The heads of the loops around a line, from the outermost, and which element a turn of them computes."""
     heads: list[str] = []
-    for line in reversed(lines[:start]):
+    for k in reversed(range(start)):
+        line = lines[k]
         if line.strip() and _depth(line) < depth:
             if line.startswith("def "):
                 break
             depth = _depth(line)
-            heads.append(line)
-    return heads[::-1]
+            heads[:0] = [line, lines[k + 1]] if line.lstrip().startswith("for element ") else [line]
+    return heads
 
 
 def _depth(line: str) -> int:

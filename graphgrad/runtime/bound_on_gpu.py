@@ -26,6 +26,8 @@ class BoundStepOnGPU(BoundStep):
     `params` and `state` lie in memory that both sides see: reading them brings them here, the next step takes them back.
     """
 
+    _room: tuple[int, Any] | None = None
+
     @property
     def source(self) -> str:
         """The generated source, which needs no GPU to be read."""
@@ -62,14 +64,15 @@ class BoundStepOnGPU(BoundStep):
         return gpu.kept_together(shapes, self.dtype)
 
     def _own(self, samples: int) -> tuple[Any, ...]:
-        """What a step has besides its data."""
-        memory = gpu.memory_for(self._kernel, samples, self.dtype, self._too_large).there
-        return (self._parameters, memory) if self.params or self.state else (memory,)
+        """What a step on so many samples has besides its data; the memory is taken again while their number stays."""
+        if self._room is None or self._room[0] != samples:
+            self._room = samples, gpu.memory_for(self._kernel, samples, self.dtype, self._too_large).there
+        return (self._parameters, self._room[1]) if self.params or self.state else (self._room[1],)
 
     def _losses(self, arrays: tuple[Array, ...], batch: int, steps: int) -> Array:
         losses = gpu.Losses(steps, self.dtype)
-        data = map(gpu.sent, arrays)
-        gpu.launch(self._kernel, batch, (*data, batch, losses.there, *self._own(batch)))
+        arguments = (*map(gpu.sent, arrays), batch, losses.there, *self._own(batch))
+        gpu.launcher(self._kernel, batch, arguments)(*arguments)
         found = losses.read()
         wrong = np.flatnonzero(np.isnan(found))
         return found[: wrong[0]] if len(wrong) else found
@@ -77,7 +80,9 @@ class BoundStepOnGPU(BoundStep):
     def _ready(self, arrays: tuple[Array, ...], samples: int) -> None:
         """Room for a batch of this size on the GPU, which the next ones are copied to."""
         rooms = [gpu.room(array.shape, self.dtype) for array in arrays]
-        loss, own = gpu.Losses(1, self.dtype), self._own(samples)
+        loss = gpu.Losses(1, self.dtype)
+        rest = (samples, loss.there, *self._own(samples))
+        launch = gpu.launcher(self._kernel, samples, (*rooms, *rest))
 
         def step(*batch: Any) -> float:
             if not all(type(one) is np.ndarray and one.dtype == self.dtype and one.flags.carray for one in batch):
@@ -85,7 +90,7 @@ class BoundStepOnGPU(BoundStep):
             with gpu.one_by_one:
                 for room, one in zip(rooms, batch, strict=True):
                     room.copy_to_device(one)
-                gpu.launch(self._kernel, samples, (*rooms, samples, loss.there, *own))
+                launch(*rooms, *rest)
                 return float(loss.read()[0])
 
         self._step, self._rest = step, ()

@@ -177,7 +177,8 @@ class Function:
         module, _ = self._cuda_module
         memory = gpu.memory_for(module, samples, self.dtype, self._too_large)
         data = [value for leaf, value in zip(self.leaves, values, strict=True) if leaf.per_sample]
-        gpu.launch(module, samples, (*map(gpu.sent, [*data, *self._together(values)]), memory.there))
+        arguments = (*map(gpu.sent, [*data, *self._together(values)]), memory.there)
+        gpu.launcher(module, samples, arguments)(*arguments)
         return Result(self, values, samples, single, None, memory, module)
 
     @cached_property
@@ -251,7 +252,7 @@ class Function:
 
     @cached_property
     def _cuda_module(self) -> tuple[Any, str]:
-        return cache.load(self._key("cuda"), self._generate_for_gpu)
+        return cache.load(self._key("cuda"), lambda: self._cuda_source)
 
     def _key(self, kind: str) -> str:
         return f"{self.dtype.name} {kind} {self.graph.title}\n{self.program.key(self.leaves, self._results)}"
@@ -280,7 +281,8 @@ class Function:
         )
         return print_step(step)
 
-    def _generate_for_gpu(self) -> str:
+    @cached_property
+    def _cuda_source(self) -> str:
         from graphgrad.compiler.cuda import print_step
 
         return print_step(self._lowered_to_grid())
@@ -301,7 +303,7 @@ class Function:
         For the CPU it is that of one sample after the other; `source_on_lanes` is that of several at once. For a GPU there
         is one, which needs none to be read.
         """
-        return self._generate_for_gpu() if self.target == "cuda" else self._module[1]
+        return self._cuda_source if self.target == "cuda" else self._module[1]
 
     @property
     def source_on_lanes(self) -> str:

@@ -98,15 +98,24 @@ class Losses:
         return np.array(self.there.copy_to_host() if config.ENABLE_CUDASIM else self.there)
 
 
-def launch(module: Any, samples: int, arguments: Sequence[Any]) -> None:
-    """Run the kernel of a step, by at most as many blocks as are at work at once, since they wait for each other."""
+def launcher(module: Any, samples: int, arguments: Sequence[Any]) -> Callable[..., None]:
+    """The kernel of a step for arguments of these types, on so many samples.
+
+    It runs on at most as many blocks as are at work at once, since they wait for each other, and is done when it returns.
+    """
     from graphgrad.runtime.device import THREADS
 
     with one_by_one:
         blocks = 1
         if not config.ENABLE_CUDASIM:
-            compiled = module.run.compile(tuple(module.run.typeof_pyval(argument) for argument in arguments))
+            compiled = module.run.compile(tuple(map(module.run.typeof_pyval, arguments)))
             wanted = -(-module.WORK * samples // (THREADS * EACH))
             blocks = max(1, min(compiled.max_cooperative_grid_blocks(THREADS), wanted))
-        module.run[blocks, THREADS](*arguments)
-        cuda.synchronize()
+        run = module.run[blocks, THREADS]
+
+    def launch(*arguments: Any) -> None:
+        with one_by_one:
+            run(*arguments)
+            cuda.synchronize()
+
+    return launch

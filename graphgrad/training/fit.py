@@ -60,6 +60,7 @@ def fit(
     shuffle: bool = True,
     seed: int = 0,
     dtype: str = "float64",
+    target: str = "cpu",
     patience: int | None = None,
     min_delta: float = 0.0,
     progress: bool = True,
@@ -74,6 +75,7 @@ def fit(
     wrt         the parameters to train; where not given all of them, but for states that a step moves by itself (running
                 statistics, the step of a dropout).
     epochs      how often all samples are used; batch_size samples at a time, all at once where not given.
+    target      "cpu", or "cuda" to train on an NVIDIA GPU, as in gg.compile.
     patience    stop when the loss of an epoch has not fallen by more than min_delta for so many epochs.
     callback    called after each epoch with its number, its loss and the parameters; stops where it returns True.
 
@@ -90,8 +92,8 @@ def fit(
     >>> round(float(history.params["w"]), 6)
     2.0
     """
-    target = graph[objective]
-    needed = set(ancestors(target))
+    of = graph[objective]
+    needed = set(ancestors(of))
     if epochs < 0 or (batch_size is not None and batch_size < 1):
         raise GraphError(
             f"epochs is {epochs} and batch_size {batch_size}: there are at least 0 epochs, of at least 1 sample"
@@ -99,15 +101,15 @@ def fit(
     parameters = [node for node in graph.parameters if node in needed]
     start = initial(graph, seed, params)
     used = {node.op.name for node in parameters}
-    moved = states(ancestors(target))
+    moved = states(ancestors(of))
     trained = [node for node in parameters if node not in moved] if wrt is None else wrt
-    step: BoundStep = compile(graph, [target], wrt=trained, dtype=dtype).bind(
+    step: BoundStep = compile(graph, [of], wrt=trained, dtype=dtype, target=target).bind(
         optimizer=optimizer or SGD(0.1), **{name: array for name, array in start.items() if name in used}
     )
     arrays, samples, _ = bind(step.inputs, {k: v for k, v in data.items() if k in graph}, dtype)
     check(expected(needed), arrays)
     columns = [arrays[node] for node in step.inputs]
-    return _Training(step, columns, samples or 1, str(target.name)).run(
+    return _Training(step, columns, samples or 1, str(of.name)).run(
         epochs, batch_size or samples or 1, shuffle, seed, patience, min_delta, progress, callback
     )
 

@@ -120,7 +120,7 @@ def test_values_follow_their_line():
 
 
 def test_the_source_of_every_step_is_found_or_is_a_part_of_others(lesson):
-    found = {node.name.ident: source.lines_of(lesson, node)[0] for node in lesson.graph.steps}
+    found = {node.name.ident: source.lines_of(lesson.function, node)[0] for node in lesson.graph.steps}
     assert {name for name, lines in found.items() if not lines} <= {
         node.name.ident for node in lesson.graph.steps if lesson.graph.expansion(node) is not None
     }
@@ -130,7 +130,15 @@ def test_the_source_of_every_step_is_found_or_is_a_part_of_others(lesson):
         compile(lines, name, "exec")
 
 
+def test_the_source_for_a_gpu_is_found_with_the_element_that_a_thread_computes(lesson):
+    lines, _ = source.lines_of(lesson.on_gpu, lesson.graph.A)
+    head, element, comment, *_ = lines.splitlines()
+    assert head == "for element in range(thread, 3 * N, threads):"
+    assert element.strip() == "n, i = element // 3, element % 3"
+    assert comment.strip() == f"# {lesson.graph.A.text()}"
+
+
 def test_the_source_of_a_gradient_is_found(lesson):
-    lines, named = source.lines_of(lesson, lesson.gradients[lesson.graph.A])
+    lines, named = source.lines_of(lesson.function, lesson.gradients[lesson.graph.A])
     assert "# ∂J/∂A =" in lines
     assert named is lesson.gradients[lesson.graph.A]
