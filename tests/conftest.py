@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 os.environ["GRAPHGRAD_CACHE_DIR"] = str(Path(__file__).parent.parent / ".pytest_cache" / "kernels")
-os.environ.setdefault("NUMBA_ENABLE_CUDASIM", "1")  # kernels for a GPU run in Python, with a thread for each of its threads
+os.environ.setdefault(
+    "NUMBA_ENABLE_CUDASIM", "1"
+)  # kernels for a GPU run in Python, with a thread for each of its threads
 sys.setswitchinterval(1e-4)  # which take turns often: a block of them waits for each other at every meeting
 
 

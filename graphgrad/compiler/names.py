@@ -43,6 +43,7 @@ RESERVED = frozenset(
         "thread",
         "threads",
         "candidate",
+        "best",
         "better",
         "partial",
         "meet",

@@ -181,9 +181,8 @@ class Printer:
                 self._emit(depth, f"{name} {'+' if reduction == 'sum' else '*'}= {text}")
             case Combine(name, "argmax", text, position):
                 self._emit(depth, f"candidate = {text}")
-                self._emit(
-                    depth, f"if candidate > {name}_best or (candidate != candidate and {name}_best == {name}_best):"
-                )
+                self._emit(depth, f"best = {name}_best")
+                self._emit(depth, "if candidate > best or (candidate != candidate and best == best):")
                 self._emit(depth + 1, f"{name}_best = candidate")
                 self._emit(depth + 1, f"{name} = real({position})")
             case Combine(name, reduction, text):

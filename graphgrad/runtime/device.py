@@ -15,13 +15,16 @@ from numba import config
 from numba import cuda as numba_cuda
 
 from graphgrad.ops import hashing
-from graphgrad.runtime import elementary, plain, views
+from graphgrad.runtime import elementary, libdevice, plain, views
 
 FEW = 32
 """Up to how many parts of a sum are added up by one thread."""
 
 TILE = 4 if config.ENABLE_CUDASIM else 32
 """A block computes so many rows and columns of a product, in steps of so many terms."""
+
+PADDED = TILE + 1
+"""How far rows of a tile are apart, so that a column of it is not read from one bank of the shared memory."""
 
 THREADS = (TILE // 2) ** 2
 """The threads of a block: each computes four elements of a tile."""
@@ -62,6 +65,7 @@ else:
 
     array_at = intrinsic(views.typed)
     globals().update({name: getattr(elementary, name) for name in elementary.__all__})
+    floor, ceil, rint = (intrinsic(libdevice.typed(name)) for name in ("floor", "ceil", "rint"))
     _known = {**vars(hashing), "mixed": device(hashing.mixed)}
     hashed = device(FunctionType(hashing.hashed.__code__, _known, "hashed"))
 
@@ -108,8 +112,8 @@ def tiled(out: Any, left: Any, right: Any, scale: Any, keep: Any, adds: bool) ->
     first within the step, so that a long sum loses few digits.
     """
     zero = out.dtype.type(0)
-    a = cuda.shared.array((TILE, TILE + 1), out.dtype)
-    b = cuda.shared.array((TILE, TILE + 1), out.dtype)
+    a = cuda.shared.array((TILE, PADDED), out.dtype)
+    b = cuda.shared.array((TILE, PADDED), out.dtype)
     thread, half = cuda.threadIdx.x, TILE // 2
     row, column = thread // half, thread % half
     rows, columns, terms = out.shape[0], out.shape[1], left.shape[1]

@@ -25,7 +25,7 @@ class Thread(threading.Thread):
         self.turn.acquire()
         try:
             self.work()
-        except Exception as error:  # it is raised by the test
+        except Exception as error:  # noqa: BLE001 - it is raised by the test
             self.error = error
         self.waits_for = "nothing"
         self.grid.back.release()
@@ -45,8 +45,7 @@ class Grid:
 
     def run(self, module, *arguments):
         kernel = module.run.fn
-        work = lambda: kernel(*arguments)
-        threads = [Thread(self, b, t, work) for b in range(self.blocks) for t in range(THREADS)]
+        threads = [Thread(self, b, t, lambda: kernel(*arguments)) for b in range(self.blocks) for t in range(THREADS)]
         known, vars(module)["cuda"], simulated._kernel_context = module.cuda, self, self
         try:
             for thread in threads:
@@ -105,9 +104,7 @@ class Grid:
 
     @property
     def cg(self):
-        return SimpleNamespace(
-            this_grid=lambda: SimpleNamespace(sync=lambda: threading.current_thread().wait("grid"))
-        )
+        return SimpleNamespace(this_grid=lambda: SimpleNamespace(sync=lambda: threading.current_thread().wait("grid")))
 
     @property
     def shared(self):
