@@ -21,7 +21,7 @@ from graphgrad.graph import Node
 from graphgrad.ops.reference import evaluate
 from tests.ops.samples import EXACT, SAMPLES, Sample
 
-TARGETS = ("numpy", "cpu")
+TARGETS = ("numpy", "cpu", "cuda")
 DTYPES = ("float64", "float32")
 N = 4
 

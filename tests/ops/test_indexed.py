@@ -81,7 +81,7 @@ TIES = np.array([[2.0, 7.0, 7.0, 1.0, 7.0, 7.0]])
 
 
 def test_of_equal_elements_the_first_takes_the_gradient():
-    for target in ("numpy", INTERPRETED, ON_LANES):
+    for target in ("numpy", INTERPRETED, ON_LANES, "cuda"):
         _, gradient = value(lambda x: gg.max_pool(x, 3, 1), TIES, wrt=[0], target=target)
         assert gradient.tolist() == [[0, 2, 1, 0, 1, 0]]
         _, gradient = value(lambda x: gg.max_pool(x, 3), TIES, wrt=[0], target=target)
@@ -111,7 +111,7 @@ def test_the_winner_is_a_node():
 @pytest.mark.filterwarnings("ignore::graphgrad.NotFiniteWarning")
 def test_nan_wins_and_infinity_stays():
     strange = np.array([[1.0, np.nan, 2.0, -np.inf, np.inf, 3.0]])
-    for target in ("numpy", INTERPRETED, ON_LANES):
+    for target in ("numpy", INTERPRETED, ON_LANES, "cuda"):
         y, gradient = value(lambda x: gg.max_pool(x, 2), strange, wrt=[0], target=target)
         np.testing.assert_array_equal(y, [[np.nan, 2, np.inf]])
         assert gradient.tolist() == [[0, 1, 1, 0, 1, 0]]
@@ -119,7 +119,7 @@ def test_nan_wins_and_infinity_stays():
 
 def test_nothing_but_the_elements_goes_into_slices_and_joins():
     signed = np.array([-0.0, 0.0, np.inf, -1.0])
-    for target in ("numpy", INTERPRETED, ON_LANES):
+    for target in ("numpy", INTERPRETED, ON_LANES, "cuda"):
         joined = value(lambda a: gg.concatenate(a[2:], a[::-1], a[0:1]), signed, target=target)
         np.testing.assert_array_equal(joined, [np.inf, -1, -1, np.inf, 0, 0, 0])
         assert np.signbit(joined).tolist() == [False, True, True, False, False, True, True]
@@ -142,7 +142,7 @@ def test_a_row_that_an_array_names_must_be_one():
 
 
 def test_a_computed_row_that_is_none_gives_zeros():
-    for target in ("numpy", INTERPRETED, ON_LANES):
+    for target in ("numpy", INTERPRETED, ON_LANES, "cuda"):
         rows, gradient = value(
             lambda w, t: gg.embedding(w, t * 1.0),
             np.array([[1.0, 2.0], [3.0, 4.0]]),

@@ -37,7 +37,7 @@ def test_reference(check, sample):
 
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("target", ["numpy", INTERPRETED, ON_LANES])
+@pytest.mark.parametrize("target", ["numpy", INTERPRETED, ON_LANES, "cuda"])
 def test_targets(target, dtype, part):
     agrees_with_the_reference(part, target, dtype)
 

@@ -25,7 +25,7 @@ def neuron():
 X = np.array([[1.0, 0.4, -1.0], [1.0, -2.1, 3.0]])
 T = np.array([1.0, 1.0])
 W = np.array([2.0, -3.6, 0.5])
-TARGETS = pytest.mark.parametrize("target", ["numpy", "cpu"])
+TARGETS = pytest.mark.parametrize("target", ["numpy", "cpu", "cuda"])
 
 
 @TARGETS
