@@ -23,7 +23,8 @@ import sympy as sp
 
 import graphgrad as gg
 from graphgrad.calculus.gradient import sweep
-from graphgrad.compiler.cpu import print_step
+from graphgrad.compiler import cpu, cuda
+from graphgrad.compiler.grid import lower_to_grid
 from graphgrad.compiler.lower import lower
 from graphgrad.graph import FUNCTIONS, Node
 from graphgrad.ops.elementwise import Elementwise
@@ -184,8 +185,11 @@ def targets(graph: gg.Graph, node: Node) -> Iterator[str]:
     yield "numpy"
     function = gg.compile(graph, node)
     results = tuple(function.program.values[output] for output in function.outputs)
-    ast.parse(print_step(lower(function.program, function.leaves, "", "float64", results)))
+    given = function.program, function.leaves, "", "float64", results
+    ast.parse(cpu.print_step(lower(*given)))
     yield "cpu"
+    ast.parse(cuda.print_step(lower_to_grid(*given)))
+    yield "cuda"
 
 
 def tex(latex: str) -> str:

@@ -4,11 +4,15 @@ They are those of one step of gradient descent on several samples, as the proces
 register tiles are those of its registers.
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
 
 import graphgrad as gg
+
+DIGEST = re.compile("# [0-9a-f]{64}")
+"""The last line of a source that is in the kernel cache."""
 
 
 def lecture() -> gg.Graph:
@@ -49,12 +53,16 @@ def main() -> None:
     folder = Path(__file__).parent / "sources"
     folder.mkdir(exist_ok=True)
     for make in (lecture, lenet, deep):
-        g = make()
-        start = {node.name.ident: np.zeros(node.shape) for node in g.parameters if node.name}
-        f = gg.compile(g, "l", wrt=list(start), dtype="float32")
-        source = f.bind(**start, optimizer=gg.SGD(0.1)).source
-        lines = source.rstrip().splitlines()[:-1]  # the last one is the cache's digest
-        (folder / f"{make.__name__}.py").write_text("\n".join(lines) + "\n", "utf-8")
+        write(folder / f"{make.__name__}.py", make(), "cpu")
+    write(folder / "lecture_cuda.py", lecture(), "cuda")
+
+
+def write(file: Path, g: gg.Graph, target: str) -> None:
+    start = {node.name.ident: np.zeros(node.shape) for node in g.parameters if node.name}
+    f = gg.compile(g, "l", wrt=list(start), dtype="float32", target=target)
+    source = f.bind(**start, optimizer=gg.SGD(0.1)).source
+    lines = [line for line in source.splitlines() if not DIGEST.fullmatch(line)]
+    file.write_text("\n".join(lines) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -26,9 +26,14 @@ one_by_one = threading.RLock()
 """Held while a step is on the GPU."""
 
 
+def is_there() -> bool:
+    """Whether there is a GPU that Numba can use."""
+    return cuda is not None and bool(cuda.is_available())
+
+
 def required() -> None:
-    """Raises GraphError where there is no GPU that Numba can use."""
-    if cuda is None or not cuda.is_available():
+    """Raises GraphError where there is none."""
+    if not is_there():
         why = str((cuda and cuda.cuda_error()) or "none was found").split()
         raise GraphError(
             "target='cuda' computes on an NVIDIA GPU, by its driver and the package numba-cuda (pip install "
@@ -75,10 +80,11 @@ def kept_together(shapes: Sequence[tuple[str, tuple[int, ...]]], dtype: Any) -> 
     """One array for several, each of which begins at a whole line, and a view of each by its name.
 
     Steps on the GPU change it, and it is read and changed by the program between them: it lies where it was used last.
+    Without a GPU it is there all the same, as the source of a step is.
     """
     starts, count = places(shapes)
-    required()
-    flat = np.empty(max(count, 1), dtype) if config.ENABLE_CUDASIM else cuda.managed_array(max(count, 1), dtype)
+    both = is_there() and not config.ENABLE_CUDASIM
+    flat = cuda.managed_array(max(count, 1), dtype) if both else np.empty(max(count, 1), dtype)
     seen = np.asarray(flat)
     return flat, {
         name: seen[start : start + math.prod(shape)].reshape(shape)

@@ -235,8 +235,10 @@ def test_without_a_gpu_a_sentence_says_what_is_missing(monkeypatch):
     data, weights = arrays(f.graph, 3)
     with pytest.raises(gg.GraphError, match=r"NVIDIA GPU.*graphgrad\[cuda12\].*driver init: CUDA driver not found"):
         f(**data, **weights)
+    step = f.bind(optimizer=gg.SGD(0.1), **weights)
     with pytest.raises(gg.GraphError, match="target='cpu' needs neither"):
-        f.bind(optimizer=gg.SGD(0.1), **weights)
+        step(data["x"], data["t"])
+    assert "def run(x, t, batch, losses, parameters, memory)" in step.source
 
 
 def test_the_source_is_read_without_a_gpu():
