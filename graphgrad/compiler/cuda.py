@@ -23,7 +23,7 @@ from graphgrad.compiler.loops import (
     Statement,
     Step,
 )
-from graphgrad.compiler.printer import Printer
+from graphgrad.compiler.printer import Printer, times_n
 
 DEVICE_FUNCTIONS = frozenset({"add_product", "add_up", "array_at", "product"})
 
@@ -43,7 +43,7 @@ class _Printer(Printer):
         self._run(names, own)
         lines, self.lines = self.lines, []
         called = {name for line in lines for name in re.findall(r"(\w+)\(", line)}
-        functions = {"device", "kernel"} | step.functions | (called & DEVICE_FUNCTIONS)
+        functions = {"kernel", "on_grid"} | step.functions | (called & DEVICE_FUNCTIONS)
         self.lines = [
             self._title(),
             "",
@@ -59,7 +59,7 @@ class _Printer(Printer):
         return "\n".join(self.lines) + "\n"
 
     def _step(self, names: list[str], own: list[str], body: list[str], used: set[str]) -> None:
-        self.lines = ["", "", "@device"]
+        self.lines = ["", "", "@on_grid"]
         self._wrapped(f"def step({', '.join([*names, *own])}):")
         self._emit(1, f'"""{self._promise()} All threads of a grid run it."""')
         if "thread" in used:
@@ -101,7 +101,11 @@ class _Printer(Printer):
             self._emit(2, f"start = stop if stop < {data[0]}.shape[0] else 0")
 
     def _flat(self, flat: Flat, sections: Mapping[str, Section]) -> str:
-        return f"array_at({flat.of}, 0, ({flat.of}.size,))"
+        if (section := sections.get(flat.of)) is not None:
+            return self._view(section, is_flat=True)
+        (argument,) = (one for one in self.step.arguments if one.name == flat.of)
+        size = math.prod(argument.shape)
+        return f"array_at({flat.of}, 0, ({times_n(size) if argument.per_sample else size},))"
 
     def _statement(self, depth: int, statement: Statement) -> None:
         match statement:

@@ -62,7 +62,7 @@ RESERVED = frozenset(
         "add_product",
         "add_up",
         "cuda",
-        "device",
+        "on_grid",
         "element",
         "grid",
         "share",

@@ -51,6 +51,7 @@ if config.ENABLE_CUDASIM:
 
         return silent
 
+    on_grid: Any = device
     array_at: Any = views.in_python
     globals().update({name: getattr(plain, name) for name in elementary.__all__})
 else:
@@ -68,6 +69,34 @@ else:
     floor, ceil, rint = (intrinsic(libdevice.typed(name)) for name in ("floor", "ceil", "rint"))
     _known = {**vars(hashing), "mixed": device(hashing.mixed)}
     hashed = device(FunctionType(hashing.hashed.__code__, _known, "hashed"))
+
+    def on_grid(step: Callable[..., Any]) -> Callable[..., Any]:
+        """A step that all threads of a grid run."""
+        from graphgrad.runtime.translation_on_gpu import device_step
+
+        named = {"thread_of_grid": thread_of_grid, "threads_of_grid": threads_of_grid, "meet": meet}
+        compiled: Callable[..., Any] = device_step(step, named)
+        return compiled
+
+
+@device
+def thread_of_grid() -> int:
+    """The number of a thread among all of its grid."""
+    number: int = cuda.grid(1)
+    return number
+
+
+@device
+def threads_of_grid() -> int:
+    """How many threads the grid has."""
+    count: int = cuda.gridsize(1)
+    return count
+
+
+@device
+def meet() -> None:
+    """Wait for all threads of the grid."""
+    cuda.cg.this_grid().sync()
 
 
 @device

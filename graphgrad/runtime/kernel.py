@@ -7,8 +7,6 @@ function that Numba compiles, keeps in its cache and calls like any other. `@nji
 
 from __future__ import annotations
 
-import ast
-import linecache
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +19,7 @@ from numba.extending import intrinsic
 from numba.np import numpy_support
 
 from graphgrad.runtime import blas
+from graphgrad.runtime.translated import in_place_of, translated
 
 KNOWN = {(0, 65), (0, 68)}
 """Versions of Numba whose machine code is known to need none of the functions that its runtime compiles."""
@@ -34,7 +33,12 @@ def kernel(signature: str) -> Callable[[Callable[..., Any]], Any]:
     def decorate(step: Callable[..., Any]) -> Any:
         if config.BOUNDSCHECK or config.DISABLE_JIT:
             return njit(signature, cache=True, **OPTIONS)(step)
-        small = njit(cache=True, **OPTIONS)(_small(step, signature))
+        arguments, result = sigutils.normalize_signature(signature)
+
+        def typed(typing_context: Any, *given: Any) -> Any:
+            return (result or types.none)(*arguments), translated(step)
+
+        small = njit(cache=True, **OPTIONS)(in_place_of(step, typed, intrinsic))
         _load_alone(small)
         _typed_alone(small)
         small.compile(signature)
@@ -93,31 +97,3 @@ def _typed_alone(dispatcher: Any) -> None:
         return found
 
     dispatcher.typeof_pyval = type_of
-
-
-def _small(step: Callable[..., Any], signature: str) -> Callable[..., Any]:
-    """The function that Numba sees: in the file of the step and at its line, where the cache looks for it."""
-    code = step.__code__
-    names = code.co_varnames[: code.co_argcount]
-    arguments, result = sigutils.normalize_signature(signature)
-
-    def generate(context: Any, builder: Any, found: Any, values: Any) -> Any:
-        from graphgrad.runtime.translation import translate  # what is in the cache does without
-
-        linecache.checkcache(code.co_filename)
-        lines = ast.parse("".join(linecache.getlines(code.co_filename))).body
-        (definition,) = (line for line in lines if isinstance(line, ast.FunctionDef) and line.name == step.__name__)
-        return translate(definition, step.__globals__, context, builder, found, values)
-
-    def typed(typing_context: Any, *given: Any) -> Any:
-        return (result or types.none)(*arguments), generate
-
-    listed = ", ".join(names)
-    space = {**step.__globals__, "_typed": typed}
-    exec(f"def body(typing_context, {listed}): return _typed(typing_context, {listed})", space)  # noqa: S102 - names that the printer made
-    space["body"] = intrinsic(space["body"])
-    tree = ast.parse(f"def {step.__name__}({listed}): return body({listed})")
-    exec(compile(ast.increment_lineno(tree, code.co_firstlineno - 1), code.co_filename, "exec"), space)  # noqa: S102
-    small: Callable[..., Any] = space[step.__name__]
-    small.__doc__ = step.__doc__
-    return small

@@ -37,7 +37,13 @@ VERY_MANY = 100
 
 
 def translate(
-    function: ast.FunctionDef, names: Mapping[str, Any], context: Any, builder: Any, signature: Any, arguments: Any
+    function: ast.FunctionDef,
+    names: Mapping[str, Any],
+    context: Any,
+    builder: Any,
+    signature: Any,
+    arguments: Any,
+    code: type[Code] | None = None,
 ) -> Any:
     """The instructions of a function for arguments of these types; the value that it returns."""
     given = [argument.arg for argument in function.args.args]
@@ -49,7 +55,8 @@ def translate(
     spine = lines if count >= VERY_MANY else None
     for attribute in ("optnone", "noinline") if spine is not None else ():
         builder.function.attributes.add(attribute)
-    return _Code(kinds, context, builder, signature.return_type, spine).function(given, arguments, function.body)
+    walk = (code or Code)(kinds, context, builder, signature.return_type, spine)
+    return walk.function(given, arguments, function.body)
 
 
 def _spine(body: Sequence[ast.stmt], kinds: Types) -> tuple[int, set[ast.stmt]]:
@@ -96,7 +103,7 @@ def _is_loop(line: ast.stmt, kinds: Types) -> bool:
     return False
 
 
-class _Code:
+class Code:
     """The second walk: the instructions of every line. On the spine of a very long step, all loops are functions apart."""
 
     def __init__(
@@ -197,7 +204,7 @@ class _Code:
         function = ir.Function(self.b.module, signature, name)
         function.linkage = "internal"
         function.attributes.add("noinline")
-        inner = _Code(kinds, self.context, ir.IRBuilder(function.append_basic_block("entry")), types.none)
+        inner = type(self)(kinds, self.context, ir.IRBuilder(function.append_basic_block("entry")), types.none)
         inner.long = self.long
         values, back = iter(function.args[2:]), []
         for name in given:
@@ -356,6 +363,7 @@ class _Code:
         if called in ON_WHOLE and all(kind == types.int64 for kind in kinds):
             return types.int64, ON_WHOLE[called](self.b, *(value for _, value in operands))
         signature, generate = self.types.signature(called, *kinds)
+        self.context.add_linking_libs(getattr(generate, "libs", ()))
         values = [self.cast(value, kind, to) for (kind, value), to in zip(operands, signature.args, strict=True)]
         return signature.return_type, generate(self.b, values)
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from numba import types
 
+from graphgrad.runtime.views import array_at
+
 BINARY = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -131,6 +133,8 @@ class Types:
             case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="reshape")) if name in self.local:
                 array = self.local[name]
                 return types.Array(array.dtype, 1, "C", aligned=array.aligned)
+            case ast.Call(func=called, args=[memory, _, ast.Tuple(elts=shape)]) if self.value_of(called) is array_at:
+                return types.Array(self.of(memory).dtype, len(shape), "C")
             case ast.Call(func=called, args=arguments):
                 return self.result(self.value_of(called), *map(self.of, arguments))
             case ast.Tuple(elts=parts):
