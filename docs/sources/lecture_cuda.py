@@ -2,23 +2,24 @@
 
 import numpy as np
 from numba import cuda
-from graphgrad.runtime.device import add_up, array_at, device, exp, kernel, log1p
+from graphgrad.runtime.device import add_up, array_at, exp, kernel, log1p, on_grid
 
 real = np.float32
 LANES = 1  # samples at once
-MEMORY = (77888, 14, 0)  # numbers: for all, a sample, a thread
+MEMORY = (77843, 14, 0)  # numbers: for all, a sample, a thread
 WORK = 63  # about so many numbers are computed for each sample
+ONCE = 18  # and about so many once for the step
 SECTIONS = {  # where a value begins, how much further for each sample, shape, per sample
-    11: (32, 0, (), False),  # sum_l
-    26: (33, 0, (3, 2), False),  # dsum_l_dW0
-    30: (39, 0, (3, 3), False),  # dsum_l_dW1
-    34: (48, 0, (3,), False),  # dsum_l_dw
-    5: (77888, 0, (3,), True),  # B
-    7: (77888, 3, (3,), True),  # D
-    8: (77888, 6, (), True),  # E
-    15: (77888, 7, (), True),  # dsum_l_dE
-    20: (77888, 8, (3,), True),  # dsum_l_dC
-    24: (77888, 11, (3,), True),  # dsum_l_dA
+    11: (0, 0, (), False),  # sum_l
+    26: (1, 0, (3, 2), False),  # dsum_l_dW0
+    30: (7, 0, (3, 3), False),  # dsum_l_dW1
+    34: (16, 0, (3,), False),  # dsum_l_dw
+    5: (77843, 0, (3,), True),  # B
+    7: (77843, 3, (3,), True),  # D
+    8: (77843, 6, (), True),  # E
+    15: (77843, 7, (), True),  # dsum_l_dE
+    20: (77843, 8, (3,), True),  # dsum_l_dC
+    24: (77843, 11, (3,), True),  # dsum_l_dA
 }
 KEPT = 64  # numbers in `parameters`
 PARAMETERS = {  # where each begins, and its shape
@@ -29,7 +30,7 @@ PARAMETERS = {  # where each begins, and its shape
 }
 
 
-@device
+@on_grid
 def step(x, t, parameters, memory):
     """Computes one step and returns sum_l. All threads of a grid run it."""
     thread, threads = cuda.grid(1), cuda.gridsize(1)
@@ -39,20 +40,26 @@ def step(x, t, parameters, memory):
     W1 = array_at(parameters, 16, (3, 3))
     w = array_at(parameters, 32, (3,))
     rate = array_at(parameters, 48, ())
-    sum_l = array_at(memory, 32, ())
-    dsum_l_dW0 = array_at(memory, 33, (3, 2))
-    dsum_l_dW1 = array_at(memory, 39, (3, 3))
-    dsum_l_dw = array_at(memory, 48, (3,))
-    sum_l_parts = array_at(memory, 51, (4096,))
-    dsum_l_dW0_parts = array_at(memory, 4147, (4096, 3, 2))
-    dsum_l_dW1_parts = array_at(memory, 28723, (4096, 3, 3))
-    dsum_l_dw_parts = array_at(memory, 65587, (4096, 3))
-    B = array_at(memory, 77888, (N, 3))
-    D = array_at(memory, 77888 + 3 * N, (N, 3))
-    E = array_at(memory, 77888 + 6 * N, (N,))
-    dsum_l_dE = array_at(memory, 77888 + 7 * N, (N,))
-    dsum_l_dC = array_at(memory, 77888 + 8 * N, (N, 3))
-    dsum_l_dA = array_at(memory, 77888 + 11 * N, (N, 3))
+    sum_l = array_at(memory, 0, ())
+    dsum_l_dW0 = array_at(memory, 1, (3, 2))
+    dsum_l_dW1 = array_at(memory, 7, (3, 3))
+    dsum_l_dw = array_at(memory, 16, (3,))
+    sum_l_parts = array_at(memory, 19, (4096,))
+    dsum_l_dW0_parts = array_at(memory, 4115, (4096, 3, 2))
+    dsum_l_dW1_parts = array_at(memory, 28691, (4096, 3, 3))
+    dsum_l_dw_parts = array_at(memory, 65555, (4096, 3))
+    B = array_at(memory, 77843, (N, 3))
+    D = array_at(memory, 77843 + 3 * N, (N, 3))
+    E = array_at(memory, 77843 + 6 * N, (N,))
+    dsum_l_dE = array_at(memory, 77843 + 7 * N, (N,))
+    dsum_l_dC = array_at(memory, 77843 + 8 * N, (N, 3))
+    dsum_l_dA = array_at(memory, 77843 + 11 * N, (N, 3))
+    sum_l_flat = array_at(memory, 0, (1,))
+    dsum_l_dW0_flat = array_at(memory, 1, (6,))
+    dsum_l_dW0_parts_flat = array_at(memory, 4115, (24576,))
+    dsum_l_dW1_flat = array_at(memory, 7, (9,))
+    dsum_l_dW1_parts_flat = array_at(memory, 28691, (36864,))
+    dsum_l_dw_parts_flat = array_at(memory, 65555, (12288,))
     for element in range(thread, 3 * N, threads):
         n, i = element // 3, element % 3
         # A = W⁽⁰⁾x
@@ -137,11 +144,11 @@ def step(x, t, parameters, memory):
         for n in range(N * share // shares, N * (share + 1) // shares):
             dsum_l_dw_part += dsum_l_dE[n] * D[n, i]
         dsum_l_dw_parts[share, i] = dsum_l_dw_part
-    add_up(sum_l, sum_l_parts, min(N, 4096))
+    add_up(sum_l_flat, sum_l_parts, min(N, 4096))
     grid.sync()
-    add_up(dsum_l_dW0, dsum_l_dW0_parts, min(N, 4096))
-    add_up(dsum_l_dW1, dsum_l_dW1_parts, min(N, 4096))
-    add_up(dsum_l_dw, dsum_l_dw_parts, min(N, 4096))
+    add_up(dsum_l_dW0_flat, dsum_l_dW0_parts_flat, min(N, 4096))
+    add_up(dsum_l_dW1_flat, dsum_l_dW1_parts_flat, min(N, 4096))
+    add_up(dsum_l_dw, dsum_l_dw_parts_flat, min(N, 4096))
     loss = sum_l[()]
     if loss != loss:
         return loss  # a loss that is no number changes no parameter
@@ -165,14 +172,13 @@ def step(x, t, parameters, memory):
 
 
 @kernel
-def run(x, t, batch, losses, parameters, memory):
-    """Steps over consecutive batches until `losses` is full, or one of them is no number."""
-    start = 0
-    for k in range(losses.size):
+def run(x, t, batch, losses, first, last, parameters, memory):
+    """Steps over consecutive batches, again and again: those from `first` to before `last`."""
+    for k in range(first, last):
+        start = k % ((x.shape[0] + batch - 1) // batch) * batch
         stop = min(start + batch, x.shape[0])
         loss = step(x[start:stop], t[start:stop], parameters, memory)
         if cuda.grid(1) == 0:
             losses[k] = loss
         if loss != loss:
             return
-        start = stop if stop < x.shape[0] else 0

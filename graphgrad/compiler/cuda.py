@@ -24,8 +24,9 @@ from graphgrad.compiler.loops import (
     Step,
 )
 from graphgrad.compiler.printer import Printer, times_n
+from graphgrad.compiler.scalar import literal
 
-DEVICE_FUNCTIONS = frozenset({"add_product", "add_up", "array_at", "product"})
+DEVICE_FUNCTIONS = frozenset({"add_up", "array_at", "product"})
 
 
 def print_step(step: Step) -> str:
@@ -53,7 +54,7 @@ class _Printer(Printer):
             "",
             f"real = np.{step.dtype}",
             *(line for name, numbers in {**step.tables, **self.places}.items() for line in constants(name, numbers)),
-            *self._table(),
+            *self._table([f"ONCE = {step.once}  # and about so many once for the step"]),
             *lines,
         ]
         return "\n".join(self.lines) + "\n"
@@ -72,8 +73,6 @@ class _Printer(Printer):
         self.lines += body
         if self.step.returns is not None:
             self._emit(1, f"return {self.step.loss}")
-        elif not body:
-            self._emit(1, "pass")
 
     def _run(self, names: list[str], own: list[str]) -> None:
         """The kernel: one step, or where it trains, steps over consecutive batches of the data, over and over."""
@@ -83,22 +82,19 @@ class _Printer(Printer):
             self._emit(1, '"""One step by all threads of a grid."""')
             self._emit(1, f"step({', '.join([*names, *own])})")
             return
-        self._wrapped(f"def run({', '.join([*names, 'batch', 'losses', *own])}):")
+        self._wrapped(f"def run({', '.join([*names, 'batch', 'losses', 'first', 'last', *own])}):")
         data = [argument.name for argument in self.step.arguments if argument.per_sample]
-        self._emit(1, '"""Steps over consecutive batches until `losses` is full, or one of them is no number."""')
+        self._emit(1, '"""Steps over consecutive batches, again and again: those from `first` to before `last`."""')
         sliced = [f"{name}[start:stop]" if name in data else name for name in names]
+        self._emit(1, "for k in range(first, last):")
         if data:
-            self._emit(1, "start = 0")
-        self._emit(1, "for k in range(losses.size):")
-        if data:
+            self._emit(2, f"start = k % (({data[0]}.shape[0] + batch - 1) // batch) * batch")
             self._emit(2, f"stop = min(start + batch, {data[0]}.shape[0])")
         self._emit(2, f"loss = step({', '.join([*sliced, *own])})")
         self._emit(2, "if cuda.grid(1) == 0:")
         self._emit(3, "losses[k] = loss")
         self._emit(2, "if loss != loss:")
         self._emit(3, "return")
-        if data:
-            self._emit(2, f"start = stop if stop < {data[0]}.shape[0] else 0")
 
     def _flat(self, flat: Flat, sections: Mapping[str, Section]) -> str:
         if (section := sections.get(flat.of)) is not None:
@@ -113,8 +109,12 @@ class _Printer(Printer):
                 self._statements(depth, scalars)
                 self._elements(depth, loop, count)
             case Product(out, left, right, scale, keep):
-                numbers = f", {scale}, {keep}" if scale else ""
-                self._emit(depth, f"{'add_' * bool(scale)}product({out}, {left}, {right}{numbers})")
+                numbers = (
+                    [scale, keep] if scale else [literal(1.0, self.step.dtype)[0], literal(0.0, self.step.dtype)[0]]
+                )
+                arrays = [side.removesuffix(".T") for side in (left, right)]
+                turned = [str(side.endswith(".T")) for side in (left, right)]
+                self._emit(depth, f"product({', '.join([out, *arrays, *turned, *numbers])})")
             case AddUp(out, parts, count):
                 self._emit(depth, f"add_up({out}, {parts}, {count})")
             case Alone(body):

@@ -127,7 +127,7 @@ class OnGrid(Lowering):
             scalars.append(Let("shares", f"min(N, {most})"))
             around.insert(0, Loop("share", None, stop="shares"))
             samples = replace(samples, start="N * share // shares", stop="N * (share + 1) // shares")
-            store, lines = Store(parts, ("share", *place), part), [AddUp(name, parts, f"min(N, {most})")]
+            store, lines = Store(parts, ("share", *place), part), [self._add_up(instruction, parts, f"min(N, {most})")]
         body: list[Statement] = [Let(part, zero), samples, store]
         first, *further = around
         self.here, self.looping, self.by_all = None, False, False
@@ -148,4 +148,10 @@ class OnGrid(Lowering):
         self.needed.add(instruction)
         self.by_block.add(instruction)
         divided = Divided(numbers, replace(first, body=nested(further, body)), len(outer))
-        return [divided, AddUp(name, parts, str(math.prod(shape)))]
+        return [divided, self._add_up(instruction, parts, str(math.prod(shape)))]
+
+    def _add_up(self, instruction: Instruction, parts: str, count: str) -> AddUp:
+        """The sum of parts, by the elements of arrays in order."""
+        ranks = {self.array_names[instruction]: len(instruction.type.shape), parts: len(self.parts[parts])}
+        out, terms = (name if rank == 1 else self._flat(name) for name, rank in ranks.items())
+        return AddUp(out, terms, count)

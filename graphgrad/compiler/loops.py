@@ -295,7 +295,7 @@ class Step:
     `results` are sections of the memory, or texts where a result is an argument or a number; `returns` is the scalar
     that the step itself returns. A step with `updates` changes its parameters in the last phase.
     Those of the `functions` that are `wide` have vector forms that are used. `tables` are constant numbers that the
-    statements read, by name; `work` is about how many numbers it computes for each sample.
+    statements read, by name; `work` is about how many numbers it computes for each sample, `once` how many besides.
     """
 
     title: str
@@ -316,6 +316,7 @@ class Step:
     sums: Sequence[SumOfProducts | SumOfWinners]
     products: bool
     work: int
+    once: int
 
     @property
     def loss(self) -> str:

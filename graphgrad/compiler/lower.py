@@ -120,7 +120,7 @@ class Lowering(Sums):
             {name: numbers for (_, numbers), name in self.tables.items()},
             list(self.sums.values()),
             bool(self.plan.products),
-            self._work(),
+            *self._work(),
         )
 
     def _body_of(self, phase: int, nests: list[Nest]) -> tuple[list[Statement], list[Given]]:
@@ -308,7 +308,7 @@ class Lowering(Sums):
     def _in_stretches(self, loops: list[Loop], name: str, value: str) -> list[Statement]:
         """A very long sum as one of sums: no number takes more than some thousand terms, so that few digits are lost."""
         part, zero = self._own_name(name, "part"), literal(0.0, self.dtype)[0]
-        outer, inner = stretched(loops, Combine(part, "sum", value), STRETCH)
+        outer, inner = stretched(loops, Combine(part, "sum", value), self.stretch)
         return [Let(name, zero), *nested(outer, [Let(part, zero), inner, Combine(name, "sum", part)])]
 
     def _summed_by_all(self, item: Item, own: Where, where: Where, loops: list[Loop]) -> list[Statement]:
@@ -374,16 +374,19 @@ class Lowering(Sums):
             [(name, shape, self.nests[nest]) for name, (shape, nest) in self.scratch.items()],
             self.parts,
             LANES[self.dtype] if self.lanes else 1,
-            self.team,
+            self.team and not self.grid,
         )
 
-    def _work(self) -> int:
-        """About how many numbers are computed for each sample."""
-        return sum(
-            math.prod(axis.extent or 1 for axis in (*item.formula.axes, *item.formula.over))
-            for item in self.plan.items.values()
-            if item.phase % 2 or item.instruction in self.plan.products
-        )
+    def _work(self) -> tuple[int, int]:
+        """About how many numbers are computed for each sample, and once for the step."""
+        each = once = 0
+        for item in self.plan.items.values():
+            count = math.prod(axis.extent or 1 for axis in (*item.formula.axes, *item.formula.over))
+            if item.phase % 2 or item.instruction in self.plan.products:
+                each += count
+            else:
+                once += count
+        return each, once
 
 
 def stretched(loops: list[Loop], term: Combine, most: int) -> tuple[list[Loop], Loop]:

@@ -328,11 +328,15 @@ class Values:
         sample = self._sample(instruction)
         if len(where) == len(instruction.type.shape):
             return element(name, (*sample, *map(self._index, self._stored(instruction, where))))
-        if name not in self.flats:
-            self.flats[name] = Flat(self.locals_taken.unique(f"{name}_flat"), name)
         (index,) = where
         before = f"{instruction.type.size} * {sample[0]} + " if sample else ""
-        return f"{self.flats[name].name}[{before}{self._index(index)}]"
+        return f"{self._flat(name)}[{before}{self._index(index)}]"
+
+    def _flat(self, name: str) -> str:
+        """The view of an array by its elements in order."""
+        if name not in self.flats:
+            self.flats[name] = Flat(self.locals_taken.unique(f"{name}_flat"), name)
+        return self.flats[name].name
 
     def _in_scope(self, item: Item) -> bool:
         """A scalar is a local of the function, or of the loop over the samples that its reader is in as well.

@@ -119,11 +119,12 @@ class BoundStep:
         self._modules: dict[bool, tuple[Any, str]] = {}
         values, _, _ = bind(own, parameters, self.dtype)
         start = {**values, **state.initial}
-        flat, views = self._kept_together([(leaf.op.name, leaf.shape) for leaf in start])
-        for leaf, value in start.items():
-            views[leaf.op.name][...] = value
-        self.params: dict[str, Array] = {node.op.name: views[node.op.name] for node in own}
-        self.state = {node.op.name: views[node.op.name] for node in state.initial}
+        flat, views = self._kept_together([leaf.shape for leaf in start])
+        for view, value in zip(views, start.values(), strict=True):
+            view[...] = value
+        kept = dict(zip(start, views, strict=True))
+        self.params: dict[str, Array] = {node.op.name: kept[node] for node in own}
+        self.state = {node.op.name: kept[node] for node in state.initial}
         self._parameters = flat
         self._step: Any = None
         self._shapes: list[tuple[int, ...]] = []
@@ -133,10 +134,10 @@ class BoundStep:
         """One step on a batch (or on one sample); the loss before the step."""
         try:
             if [array.shape for array in data] != self._shapes:
-                data = self._prepared(data)
+                data = self._ready_for(data)
             loss: float = self._step(*data, *self._rest)
         except (TypeError, AttributeError):  # not arrays that the compiled step takes as they are
-            data = self._prepared(data)
+            data = self._ready_for(data)
             loss = self._step(*data, *self._rest)
         if loss != loss:
             self._say_why(data)
@@ -147,8 +148,7 @@ class BoundStep:
 
         Stops at a loss that is no number; the result is then as long as the steps that were made.
         """
-        arrays = self._prepared(tuple(data.values()) if isinstance(data, Mapping) else tuple(data), data)
-        samples = len(arrays[0])
+        arrays, samples = self._prepared(tuple(data.values()) if isinstance(data, Mapping) else tuple(data), data)
         batch = samples if batch_size is None else max(1, min(int(batch_size), samples))
         losses = self._losses(arrays, batch, int(steps))
         self._shapes = []
@@ -175,8 +175,8 @@ class BoundStep:
         program, _ = with_starts(self._program if lanes else with_descents(self._program), lanes)
         return explained(self._title, program, module.MEMORY, self.dtype)
 
-    def _kept_together(self, shapes: Sequence[tuple[str, tuple[int, ...]]]) -> tuple[Any, dict[str, Array]]:
-        """One array for parameters and state, and a view of each by its name."""
+    def _kept_together(self, shapes: Sequence[tuple[int, ...]]) -> tuple[Any, list[Array]]:
+        """One array for parameters and state, and a view of each."""
         return kept_together(shapes, self.dtype)
 
     def _losses(self, arrays: tuple[Array, ...], batch: int, steps: int) -> Array:
@@ -220,8 +220,8 @@ class BoundStep:
         )
         return print_step(step)
 
-    def _prepared(self, data: tuple[object, ...], named: object = None) -> tuple[Array, ...]:
-        """The data as the compiled step takes it; the memory for as many samples."""
+    def _prepared(self, data: tuple[object, ...], named: object = None) -> tuple[tuple[Array, ...], int]:
+        """The data as the compiled step takes it, and how many samples it is."""
         if isinstance(named, Mapping):
             given = dict(named)
         elif len(data) != len(self.inputs):
@@ -231,8 +231,12 @@ class BoundStep:
             given = {node.op.name: array for node, array in zip(self.inputs, data, strict=True)}
         values, samples, _ = bind(self.inputs, given, self.dtype)
         check(self._expected, values)
-        arrays = tuple(a if a.flags.carray else a.copy() for a in (values[node] for node in self.inputs))
-        self._ready(arrays, samples or 1)
+        return tuple(a if a.flags.carray else a.copy() for a in (values[node] for node in self.inputs)), samples or 1
+
+    def _ready_for(self, data: tuple[object, ...]) -> tuple[Array, ...]:
+        """The data as the compiled step takes it, which is ready for more of this shape."""
+        arrays, samples = self._prepared(data)
+        self._ready(arrays, samples)
         self._shapes = [array.shape for array in arrays]
         return arrays
 

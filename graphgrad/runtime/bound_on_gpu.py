@@ -27,23 +27,25 @@ class BoundStepOnGPU(BoundStep):
     """
 
     _room: tuple[int, Any] | None = None
+    _rooms: Sequence[Any] = ()
 
-    @property
+    @cached_property
     def source(self) -> str:
         """The generated source, which needs no GPU to be read."""
         from graphgrad.compiler.cuda import print_step
 
-        return print_step(self._lowered())
+        return print_step(self._lowered)
+
+    def explain(self) -> str:
+        """What was rewritten and why, and how much memory a step takes."""
+        memory = self._lowered.memory
+        return explained(self._title, self._program, (memory.shared, memory.each, memory.own), self.dtype)
 
     @cached_property
     def _program(self) -> Program:
         return with_descents(with_sums(rewrite(self._written, self._rewrites)))
 
-    def explain(self) -> str:
-        """What was rewritten and why, and how much memory a step takes."""
-        memory = self._lowered().memory
-        return explained(self._title, self._program, (memory.shared, memory.each, memory.own), self.dtype)
-
+    @cached_property
     def _lowered(self) -> Step:
         from graphgrad.compiler.grid import lower_to_grid
 
@@ -55,33 +57,43 @@ class BoundStepOnGPU(BoundStep):
         """The compiled step: one for any number of samples."""
         gpu.required()
         key = self._written.key(self._leaves, [self._written.values[self.objective]])
-        module, _ = cache.load(
-            f"{self.dtype.name} bound cuda {self._rewrites} {self._title}\n{key}", lambda: self.source
-        )
-        return module
+        kind = f"{self.dtype.name} bound cuda {gpu.version()} {self._rewrites} {self._title}"
+        return cache.load(f"{kind}\n{key}", lambda: self.source)[0]
 
-    def _kept_together(self, shapes: Sequence[tuple[str, tuple[int, ...]]]) -> tuple[Any, dict[str, Array]]:
+    def _kept_together(self, shapes: Sequence[tuple[int, ...]]) -> tuple[Any, list[Array]]:
         return gpu.kept_together(shapes, self.dtype)
 
     def _own(self, samples: int) -> tuple[Any, ...]:
         """What a step on so many samples has besides its data; the memory is taken again while their number stays."""
         if self._room is None or self._room[0] != samples:
+            self._room, self._step, self._rooms = None, None, []  # what was taken before is free
             self._room = samples, gpu.memory_for(self._kernel, samples, self.dtype, self._too_large).there
         return (self._parameters, self._room[1]) if self.params or self.state else (self._room[1],)
 
     def _losses(self, arrays: tuple[Array, ...], batch: int, steps: int) -> Array:
-        losses = gpu.Losses(steps, self.dtype)
-        arguments = (*map(gpu.sent, arrays), batch, losses.there, *self._own(batch))
-        gpu.launcher(self._kernel, batch, arguments)(*arguments)
-        found = losses.read()
-        wrong = np.flatnonzero(np.isnan(found))
-        return found[: wrong[0]] if len(wrong) else found
+        if not steps:
+            return np.empty(0, self.dtype)
+        own, losses = self._own(batch), gpu.Losses(steps, self.dtype)
+        data = (*map(gpu.sent, arrays), batch, losses.there)
+        launch = gpu.launcher(self._kernel, batch, (*data, 0, 1, *own))
+        wrong: list[int] = []
+
+        def make(first: int, last: int) -> bool:
+            launch(*data, first, last, *own)
+            wrong.extend(np.flatnonzero(np.isnan(losses.read()[first:last])) + first)
+            return not wrong
+
+        gpu.in_parts(steps, make)
+        return losses.read()[: wrong[0] if wrong else steps]
 
     def _ready(self, arrays: tuple[Array, ...], samples: int) -> None:
         """Room for a batch of this size on the GPU, which the next ones are copied to."""
-        rooms = [gpu.room(array.shape, self.dtype) for array in arrays]
+        own = self._own(samples)
+        if self._step is not None and [room.shape for room in self._rooms] == [array.shape for array in arrays]:
+            return
+        rooms = self._rooms = [gpu.room(array.shape, self.dtype) for array in arrays]
         loss = gpu.Losses(1, self.dtype)
-        rest = (samples, loss.there, *self._own(samples))
+        rest = (samples, loss.there, 0, 1, *own)
         launch = gpu.launcher(self._kernel, samples, (*rooms, *rest))
 
         def step(*batch: Any) -> float:

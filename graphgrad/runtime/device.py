@@ -101,25 +101,25 @@ def meet() -> None:
 
 @device
 def add_up(out: Any, parts: Any, count: int) -> None:
-    """out = Σₖ parts[k] for the first `count` parts: of few by one thread for each element, of many by a block.
+    """out = Σₖ parts[k] for the first `count` parts, by elements in order, by all threads of a grid.
 
-    The order depends on the count alone, so the bits are the same on every grid.
+    Of few parts each element is added up by one thread, of many by a block. The order depends on the count alone, so the
+    bits are the same on every grid.
     """
     zero = out.dtype.type(0)
     size, thread, block = out.size, cuda.threadIdx.x, cuda.blockIdx.x
-    total, terms = array_at(out, 0, (size,)), array_at(parts, 0, (parts.size,))
     if count <= FEW:
         for k in range(cuda.grid(1), size, cuda.gridsize(1)):
             sum_ = zero
             for part in range(count):
-                sum_ += terms[size * part + k]
-            total[k] = sum_
+                sum_ += parts[size * part + k]
+            out[k] = sum_
         return
     sums = cuda.shared.array(THREADS, out.dtype)
     for k in range(block, size, cuda.gridDim.x):
         sum_ = zero
         for part in range(thread, count, THREADS):
-            sum_ += terms[size * part + k]
+            sum_ += parts[size * part + k]
         sums[thread] = sum_
         cuda.syncthreads()
         half = THREADS // 2
@@ -129,24 +129,24 @@ def add_up(out: Any, parts: Any, count: int) -> None:
             cuda.syncthreads()
             half //= 2
         if thread == 0:
-            total[k] = sums[0]
+            out[k] = sums[0]
         cuda.syncthreads()
 
 
 @device
-def tiled(out: Any, left: Any, right: Any, scale: Any, keep: Any, adds: bool) -> None:
-    """out = keep · out + scale · left @ right, or the product alone; a block computes one tile of it after the other.
+def product(out: Any, left: Any, right: Any, left_turned: bool, right_turned: bool, scale: Any, keep: Any) -> None:
+    """out = keep · out + scale · left @ right, by all threads of a grid; where `keep` is 0, as in BLAS, `out` is not read.
 
-    A step brings so many columns of the left and rows of the right into shared memory; each thread adds up four elements,
-    first within the step, so that a long sum loses few digits.
+    Each factor may be turned, to be taken transposed: its array is not, so that one function, with its shared memory, is
+    there for all. A block computes one tile after the other. A step brings so many columns of the left and rows of the
+    right into shared memory; each thread adds up four elements, first within the step, so that a long sum loses few digits.
     """
     zero = out.dtype.type(0)
     a = cuda.shared.array((TILE, PADDED), out.dtype)
     b = cuda.shared.array((TILE, PADDED), out.dtype)
     thread, half = cuda.threadIdx.x, TILE // 2
     row, column = thread // half, thread % half
-    rows, columns, terms = out.shape[0], out.shape[1], left.shape[1]
-    a_turned, b_turned = left.strides[0] < left.strides[1], right.strides[0] < right.strides[1]
+    rows, columns, terms = out.shape[0], out.shape[1], left.shape[0] if left_turned else left.shape[1]
     across = (columns + TILE - 1) // TILE
     for tile in range(cuda.blockIdx.x, (rows + TILE - 1) // TILE * across, cuda.gridDim.x):
         top, edge = tile // across * TILE, tile % across * TILE
@@ -154,12 +154,18 @@ def tiled(out: Any, left: Any, right: Any, scale: Any, keep: Any, adds: bool) ->
         for first in range(0, terms, TILE):
             for k in range(thread, TILE * TILE, THREADS):  # neighbouring threads read what lies side by side
                 slow, fast = k // TILE, k % TILE
-                i, p = (fast, slow) if a_turned else (slow, fast)
-                inside = top + i < rows and first + p < terms
-                a[i, p] = left[top + i, first + p] if inside else zero
-                p, j = (fast, slow) if b_turned else (slow, fast)
-                inside = first + p < terms and edge + j < columns
-                b[p, j] = right[first + p, edge + j] if inside else zero
+                if left_turned:
+                    inside = first + slow < terms and top + fast < rows
+                    a[fast, slow] = left[first + slow, top + fast] if inside else zero
+                else:
+                    inside = top + slow < rows and first + fast < terms
+                    a[slow, fast] = left[top + slow, first + fast] if inside else zero
+                if right_turned:
+                    inside = edge + slow < columns and first + fast < terms
+                    b[fast, slow] = right[edge + slow, first + fast] if inside else zero
+                else:
+                    inside = first + slow < terms and edge + fast < columns
+                    b[slow, fast] = right[first + slow, edge + fast] if inside else zero
             cuda.syncthreads()
             t00, t01, t10, t11 = zero, zero, zero, zero
             for p in range(TILE):
@@ -180,17 +186,4 @@ def tiled(out: Any, left: Any, right: Any, scale: Any, keep: Any, adds: bool) ->
             (top + row + half, edge + column + half, s11),
         ):
             if i < rows and j < columns:
-                out[i, j] = keep * out[i, j] + scale * value if adds else value
-
-
-@device
-def product(out: Any, left: Any, right: Any) -> None:
-    """out = left @ right, by all threads of a grid."""
-    one = out.dtype.type(1)
-    tiled(out, left, right, one, one, False)
-
-
-@device
-def add_product(out: Any, left: Any, right: Any, scale: Any, keep: Any) -> None:
-    """out = keep · out + scale · left @ right, by all threads of a grid."""
-    tiled(out, left, right, scale, keep, True)
+                out[i, j] = scale * value if keep == zero else keep * out[i, j] + scale * value

@@ -196,9 +196,9 @@ class Function:
         shared = [(leaf, value) for leaf, value in zip(self.leaves, values, strict=True) if not leaf.per_sample]
         if not shared:
             return []
-        flat, views = kept_together([(leaf.op.name, leaf.shape) for leaf, _ in shared], self.dtype)
-        for leaf, value in shared:
-            views[leaf.op.name][...] = value
+        flat, views = kept_together([leaf.shape for leaf, _ in shared], self.dtype)
+        for view, (_, value) in zip(views, shared, strict=True):
+            view[...] = value
         return [flat]
 
     @np.errstate(
@@ -252,7 +252,9 @@ class Function:
 
     @cached_property
     def _cuda_module(self) -> tuple[Any, str]:
-        return cache.load(self._key("cuda"), lambda: self._cuda_source)
+        from graphgrad.runtime import gpu
+
+        return cache.load(self._key(f"cuda {gpu.version()}"), lambda: self._cuda_source)
 
     def _key(self, kind: str) -> str:
         return f"{self.dtype.name} {kind} {self.graph.title}\n{self.program.key(self.leaves, self._results)}"

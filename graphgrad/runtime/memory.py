@@ -60,20 +60,22 @@ def memory_for(
         raise too_large(samples, count * np.dtype(dtype).itemsize) from None
 
 
-def places(shapes: Sequence[tuple[str, tuple[int, ...]]]) -> tuple[list[int], int]:
+def places(shapes: Sequence[tuple[int, ...]]) -> tuple[list[int], int]:
     """Where each of several arrays begins, at a line of the cache, and how many numbers they take together."""
     starts, count = [], 0
-    for _, shape in shapes:
+    for shape in shapes:
         starts.append(count)
         count += -(-math.prod(shape) // STEP) * STEP
     return starts, count
 
 
-def kept_together(shapes: Sequence[tuple[str, tuple[int, ...]]], dtype: Any) -> tuple[Any, dict[str, Any]]:
-    """One array for several, each of which begins at a line of the cache, and a view of each by its name."""
+def viewed(flat: Any, starts: Sequence[int], shapes: Sequence[tuple[int, ...]]) -> list[Any]:
+    """The arrays that begin at these places of one."""
+    return [flat[at : at + math.prod(shape)].reshape(shape) for at, shape in zip(starts, shapes, strict=True)]
+
+
+def kept_together(shapes: Sequence[tuple[int, ...]], dtype: Any) -> tuple[Any, list[Any]]:
+    """One array for several, each of which begins at a line of the cache, and a view of each."""
     starts, count = places(shapes)
     flat = aligned(count, dtype)
-    return flat, {
-        name: flat[start : start + math.prod(shape)].reshape(shape)
-        for start, (name, shape) in zip(starts, shapes, strict=True)
-    }
+    return flat, viewed(flat, starts, shapes)

@@ -34,9 +34,6 @@ def view_at(view: Any) -> Any:
         strides = [itemsize] if extents else []
         for extent in reversed(extents[1:]):
             strides.insert(0, builder.mul(strides[0], extent))
-        count = context.get_constant(types.intp, 1)
-        for extent in extents:
-            count = builder.mul(count, extent)
         result = context.make_array(view)(context, builder)
         from numba.np.arrayobj import populate_array
 

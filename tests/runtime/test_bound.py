@@ -158,3 +158,14 @@ def test_the_loss_is_that_before_the_step_also_where_it_is_a_parameter():
     step = gg.compile(g, "J", wrt="w").bind(w=2.0, optimizer=gg.SGD(0.5))
     assert [step(), step()] == [2.0, 1.5]
     assert step.params["w"] == 1.0
+
+
+@pytest.mark.parametrize("target", ["cpu", "cuda"])
+def test_a_parameter_may_be_called_as_what_the_optimizer_keeps(target):
+    with gg.Graph() as g:
+        x, rate = gg.input("x", 3), gg.param("rate", 3)
+        g.l = gg.sum(rate * x)
+    step = gg.compile(g, "l", wrt="rate", target=target).bind(rate=[1.0, 2.0, 3.0], optimizer=gg.SGD(0.5))
+    assert step(np.array([[1.0, 0.0, 2.0]])) == 7.0
+    assert step.params["rate"].tolist() == [0.5, 2.0, 2.0]
+    assert step.state["rate"] == 0.5

@@ -142,7 +142,7 @@ def test_threads_wait_for_each_other_where_they_must(network):
         kept = f._together([weights.get(leaf.name.ident) for leaf in f.inputs])
         Grid(blocks, order).run(module, *given, *kept, memory)
         given = [data[node.name.ident] for node in step.inputs]
-        Grid(blocks, order).run(bound, *given, 4, losses, parameters, rest)
+        Grid(blocks, order).run(bound, *given, 4, losses, 0, 3, parameters, rest)
         found.append((memory, parameters, losses))
     assert np.isfinite(found[0][2]).all()
     for other in found[1:]:
@@ -186,6 +186,46 @@ def test_a_loss_that_is_no_number_changes_no_parameter():
     assert step.params["w"] == 0.5
 
 
+def test_steps_go_on_where_the_last_launch_ended(monkeypatch):
+    """Long runs are made in parts: batches follow each other all the same."""
+    g = lecture()
+    data, weights = arrays(g, 5)
+    found = []
+    for seconds in (0.0, 1000.0):
+        monkeypatch.setattr(gpu, "SECONDS", seconds)
+        step = gg.compile(g, "J", wrt="W0", target="cuda").bind(optimizer=gg.SGD(0.1), **weights)
+        found.append(step.run(data, 7, batch_size=2))
+    np.testing.assert_array_equal(*found)
+    assert len(set(found[0])) == 7
+    assert step.run(data, 0).tolist() == []
+
+
+def test_a_run_takes_memory_for_a_batch_and_not_for_all_samples(monkeypatch):
+    g = lecture()
+    data, weights = arrays(g, 50)
+    step = gg.compile(g, "J", wrt="W0", target="cuda").bind(optimizer=gg.SGD(0.1), **weights)
+    asked = []
+    taken = gpu.memory_for
+    monkeypatch.setattr(
+        gpu, "memory_for", lambda module, samples, *rest: asked.append(samples) or taken(module, samples, *rest)
+    )
+    step.run(data, 2, batch_size=4)
+    step.run(data, 2, batch_size=4)
+    assert asked == [4]
+
+
+def test_too_little_memory_is_a_sentence(monkeypatch):
+    f = gg.compile(lecture(), "J", wrt="W0", target="cuda")
+    data, weights = arrays(f.graph, 3)
+
+    def full(*given):
+        raise gpu.cuda.cudadrv.driver.CudaAPIError(gpu.OUT_OF_MEMORY, "out of memory")
+
+    monkeypatch.setattr(gpu.cuda, "device_array", full)
+    with pytest.raises(gg.DataError, match=r"3 samples need .* GiB"):
+        f(**data, **weights)
+
+
 def test_parameters_and_the_rate_are_changed_between_steps():
     with gg.Graph() as g:
         x, w = gg.input("x"), gg.param("w")
@@ -212,7 +252,7 @@ def test_a_million_equal_samples_lose_no_digits():
         g.J = gg.batch_sum(gg.input("x"))
     source = gg.compile(g, "J", target="cuda", dtype="float32").source
     assert "shares = min(N, 4096)" in source
-    assert "add_up(J, J_parts, min(N, 4096))" in source
+    assert "add_up(J_flat, J_parts, min(N, 4096))" in source
 
 
 def test_bad_input_is_a_sentence_before_any_kernel_runs():
@@ -238,7 +278,7 @@ def test_without_a_gpu_a_sentence_says_what_is_missing(monkeypatch):
     step = f.bind(optimizer=gg.SGD(0.1), **weights)
     with pytest.raises(gg.GraphError, match="target='cpu' needs neither"):
         step(data["x"], data["t"])
-    assert "def run(x, t, batch, losses, parameters, memory)" in step.source
+    assert "def run(x, t, batch, losses, first, last, parameters, memory)" in step.source
 
 
 def test_the_source_is_read_without_a_gpu():
@@ -270,7 +310,7 @@ def test_a_large_layer_is_a_product_and_its_descent_one_as_well():
     f = gg.compile(g, "J", wrt=["W", "V"], target="cuda")
     assert "product(" in f.source
     step = f.bind(optimizer=gg.SGD(0.1), W=np.zeros((11, 9)), V=np.zeros((10, 11)))
-    assert "add_product(V, " in step.source
+    assert "product(V, " in step.source
     assert "specialise: descent by a product" in step.explain()
 
 

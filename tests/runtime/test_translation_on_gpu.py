@@ -27,18 +27,14 @@ def add_up(out, parts, count):
 
 
 @njit
-def product(out, left, right):
-    add_product(out, left, right, 1.0, np.nan)
-
-
-@njit
-def add_product(out, left, right, scale, keep):
+def product(out, left, right, left_turned, right_turned, scale, keep):
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):
             total = 0.0
-            for k in range(left.shape[1]):
-                total += left[i, k] * right[k, j]
-            out[i, j] = scale * total if np.isnan(keep) else keep * out[i, j] + scale * total
+            for k in range(left.shape[0 if left_turned else 1]):
+                a = left[k, i] if left_turned else left[i, k]
+                total += a * (right[j, k] if right_turned else right[k, j])
+            out[i, j] = scale * total if keep == 0.0 else keep * out[i, j] + scale * total
 
 
 @njit
@@ -65,7 +61,7 @@ def on_the_processor(source):
     scope = {"np": np}
     exec(compile(ast.Module([*constants, definition], []), "step", "exec"), scope)
     known = {name: getattr(elementary, name) for name in elementary.__all__}
-    known |= {"add_up": add_up, "product": product, "add_product": add_product, "array_at": views.array_at}
+    known |= {"add_up": add_up, "product": product, "array_at": views.array_at}
     known |= {"thread_of_grid": thread_of_grid, "threads_of_grid": threads_of_grid, "meet": meet}
     step, names = scope["step"], {**scope, **known}
     named = Named().visit(definition)
