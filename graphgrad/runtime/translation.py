@@ -363,9 +363,12 @@ class Code:
         if called in ON_WHOLE and all(kind == types.int64 for kind in kinds):
             return types.int64, ON_WHOLE[called](self.b, *(value for _, value in operands))
         signature, generate = self.types.signature(called, *kinds)
-        self.context.add_linking_libs(getattr(generate, "libs", ()))
+        self.called(generate)
         values = [self.cast(value, kind, to) for (kind, value), to in zip(operands, signature.args, strict=True)]
         return signature.return_type, generate(self.b, values)
+
+    def called(self, generate: Any) -> None:
+        """What the code of a function that is called needs: here nothing, since it is written where it is called."""
 
     def value(self, expression: ast.expr) -> Any:
         match expression:

@@ -65,6 +65,10 @@ class OnGPU(Code):
     def adds_in_any_order(self, name: str) -> bool:
         return False
 
+    def called(self, generate: Any) -> None:
+        """Functions of the device lie in libraries of their own."""
+        self.context.add_linking_libs(getattr(generate, "libs", ()))
+
     def value(self, expression: ast.expr) -> Any:
         match expression:
             case ast.BinOp(left=left, op=ast.FloorDiv() | ast.Mod() as sign, right=right) if _is_element(left):
