@@ -309,8 +309,10 @@ class Function:
 
     @property
     def source_on_lanes(self) -> str:
-        """The generated source for several samples: the same lines, where each value is that of a block of samples."""
-        return self._lanes_module[1]
+        """The generated source for several samples: the same lines, where each value is that of a block of samples.
+
+        That for a GPU is the same for any number of samples."""
+        return self.source if self.target == "cuda" else self._lanes_module[1]
 
     @property
     def njit(self) -> Any:
