@@ -152,7 +152,7 @@ def rolled(*statements, sections=SECTIONS, returns=None):
     nothing = frozenset()
     memory = Memory(8, 80, 0, 0, 0)
     step = Step(
-        "", (), sections, (), memory, (), (), returns, False, "float64", 1, False, nothing, nothing, {}, (), False, 0
+        "", (), sections, (), memory, (), (), returns, False, "float64", 1, False, nothing, nothing, {}, (), False, 0, 0
     )
     return Repeats(step, statements).rolled()
 
