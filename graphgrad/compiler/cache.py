@@ -170,7 +170,7 @@ def _execute(name: str, file: Path) -> ModuleType:
 
 def _as_compiled(module: ModuleType) -> None:
     """Where Numba is switched off, NumPy computes: as silent as compiled code about what is infinite or NaN, and it
-    returns a plain number too."""
+    returns a plain number too. A kernel for a GPU is as it was."""
     import numba
     import numpy
 
@@ -182,7 +182,7 @@ def _as_compiled(module: ModuleType) -> None:
 
         return call
 
-    if numba.config.DISABLE_JIT:
+    if numba.config.DISABLE_JIT and not hasattr(module, "cuda"):
         for function in ("step", "run", "call"):
             if hasattr(module, function):
                 setattr(module, function, compiled(getattr(module, function)))
