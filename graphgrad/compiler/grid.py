@@ -68,8 +68,9 @@ class OnGrid(Lowering):
 
     def _body_of(self, phase: int, nests: list[Nest]) -> tuple[list[Statement], list[Given]]:
         body, given = super()._body_of(phase, nests)
-        last = [line for line in body if isinstance(line, AddUp)] if phase % 2 else []
-        return [*(line for line in body if line not in last), *last], given
+        if phase % 2:  # shares of all sums first, so that threads need not wait between them
+            body.sort(key=lambda line: isinstance(line, AddUp))
+        return body, given
 
     def _nest(self, nest: Nest) -> list[Statement]:
         (item, *_) = nest.items

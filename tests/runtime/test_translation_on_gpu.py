@@ -110,3 +110,16 @@ def test_a_bound_step_trains_as_that_of_the_cpu_does(network):
         assert step(*given, ours._parameters, memory) == pytest.approx(theirs(*given), rel=1e-10)
     for name, array in theirs.params.items():
         np.testing.assert_allclose(ours.params[name], array, rtol=1e-9, atol=1e-11, err_msg=name)
+
+
+def test_a_sum_over_many_samples_loses_no_digits():
+    """It is made in shares: one after the other, ones of float32 would stand still at 2**24."""
+    with gg.Graph() as g:
+        g.J = gg.batch_sum(gg.input("x"))
+    f = gg.compile(g, "J", target="cuda", dtype="float32")
+    step, scope = on_the_processor(f.source)
+    samples = 2**24 + 2**22
+    memory = np.full(scope["MEMORY"][0] + samples * scope["MEMORY"][1], np.nan, "float32")
+    step(np.ones(samples, "float32"), memory)
+    ours = gg.Result(f, [], samples, False, None, memory, type("Module", (), scope))
+    assert ours["J"] == samples
