@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from graphgrad.compiler import cache
+from graphgrad.compiler.cuda import print_step
 from graphgrad.compiler.descent import with_descents
+from graphgrad.compiler.grid import lower_to_grid
 from graphgrad.compiler.loops import Step
 from graphgrad.compiler.program import Program
 from graphgrad.compiler.rewrites import rewrite
@@ -32,8 +34,6 @@ class BoundStepOnGPU(BoundStep):
     @cached_property
     def source(self) -> str:
         """The generated source, which needs no GPU to be read."""
-        from graphgrad.compiler.cuda import print_step
-
         return print_step(self._lowered)
 
     def explain(self) -> str:
@@ -47,8 +47,6 @@ class BoundStepOnGPU(BoundStep):
 
     @cached_property
     def _lowered(self) -> Step:
-        from graphgrad.compiler.grid import lower_to_grid
-
         returns = self._program.values[self.objective]
         return lower_to_grid(self._program, self._leaves, self._title, self.dtype.name, returns=returns)
 

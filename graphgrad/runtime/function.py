@@ -14,7 +14,6 @@ import numpy as np
 
 from graphgrad.calculus.gradient import per_sample_gradient
 from graphgrad.compiler import cache
-from graphgrad.compiler.loops import Step
 from graphgrad.compiler.products import on_lanes
 from graphgrad.compiler.program import Instruction, Program, program
 from graphgrad.compiler.rewrites import PHASES, rewrite
@@ -78,7 +77,10 @@ def compile(
     if not asked:
         raise GraphError(f"compile: name at least one output of {graph.title or 'the graph'!r}")
     gradients = {node: per_sample_gradient(asked[0], node) for node in wanted}
-    return Function(graph, asked, gradients, target, np.dtype(dtype).name, tuple(rewrites), keep)
+    made = Function
+    if target == "cuda":
+        from graphgrad.runtime.function_on_gpu import FunctionOnGPU as made
+    return made(graph, asked, gradients, target, np.dtype(dtype).name, tuple(rewrites), keep)
 
 
 def _nodes(graph: Graph, asked: Asked) -> tuple[Node, ...]:
@@ -133,10 +135,12 @@ class Function:
         """What is computed, rewritten: once, when it is first asked for. A function that is only bound does without."""
         with self._one_by_one:
             if self._program is None:
-                found = rewrite(program(self._asked), self.rewrites)
-                summed = found if self.target == "numpy" else with_sums(found)
-                self._program = with_winners(summed) if self.target == "cpu" else summed
+                self._program = self._specialised(rewrite(program(self._asked), self.rewrites))
             return self._program
+
+    def _specialised(self, found: Program) -> Program:
+        """The program as its target computes it."""
+        return found if self.target == "numpy" else with_winners(with_sums(found))
 
     @property
     def inputs(self) -> tuple[Node, ...]:
@@ -153,12 +157,13 @@ class Function:
             bound = [a if a.flags.carray else a.copy() for a in arrays_of], samples or 1, single
         elif self._beyond_unit:
             check(self._beyond_unit, dict(zip(self.leaves, bound[0], strict=True)))
-        values, samples, single = bound
+        return self._run(*bound)
+
+    def _run(self, values: list[Array], samples: int, single: bool) -> Result:
+        """Run on arrays as the target takes them."""
         if self.target == "numpy":
             found = interpret(self.program, dict(zip(self.leaves, values, strict=True)), samples, self.dtype)
             return Result(self, values, samples, single, found, None)
-        if self.target == "cuda":
-            return self._on_gpu(values, samples, single)
         if not self._on_lanes or samples == 1:
             module, size = self._alone
             memory = np.empty(size, self.dtype) if samples == 1 else self._memory(module, samples)[0]
@@ -168,17 +173,6 @@ class Function:
             memory, threads = self._memory(module, samples)
             data = [value for leaf, value in zip(self.leaves, values, strict=True) if leaf.per_sample]
             team.run(module.step, (*data, *self._together(values), memory), threads or 1)
-        return Result(self, values, samples, single, None, memory, module)
-
-    def _on_gpu(self, values: list[Array], samples: int, single: bool) -> Result:
-        from graphgrad.runtime import gpu  # other targets do without
-
-        gpu.required()
-        module, _ = self._cuda_module
-        memory = gpu.memory_for(module, samples, self.dtype, self._too_large)
-        data = [value for leaf, value in zip(self.leaves, values, strict=True) if leaf.per_sample]
-        arguments = (*map(gpu.sent, [*data, *self._together(values)]), memory.there)
-        gpu.launcher(module, samples, arguments)(*arguments)
         return Result(self, values, samples, single, None, memory, module)
 
     @cached_property
@@ -250,12 +244,6 @@ class Function:
     def _lanes_module(self) -> tuple[Any, str]:
         return cache.load(self._key("lanes"), lambda: self._generate(lanes=True))
 
-    @cached_property
-    def _cuda_module(self) -> tuple[Any, str]:
-        from graphgrad.runtime import gpu
-
-        return cache.load(self._key(f"cuda {gpu.version()}"), lambda: self._cuda_source)
-
     def _key(self, kind: str) -> str:
         return f"{self.dtype.name} {kind} {self.graph.title}\n{self.program.key(self.leaves, self._results)}"
 
@@ -284,17 +272,6 @@ class Function:
         return print_step(step)
 
     @cached_property
-    def _cuda_source(self) -> str:
-        from graphgrad.compiler.cuda import print_step
-
-        return print_step(self._lowered_to_grid())
-
-    def _lowered_to_grid(self) -> Step:
-        from graphgrad.compiler.grid import lower_to_grid
-
-        return lower_to_grid(self.program, self.leaves, self.graph.title, self.dtype.name, self._results)
-
-    @cached_property
     def _numbers(self) -> dict[Instruction, int]:
         return {instruction: number for number, instruction in enumerate(self.program.order)}
 
@@ -305,33 +282,23 @@ class Function:
         For the CPU it is that of one sample after the other; `source_on_lanes` is that of several at once. For a GPU there
         is one, which needs none to be read.
         """
-        return self._cuda_source if self.target == "cuda" else self._module[1]
+        return self._module[1]
 
     @property
     def source_on_lanes(self) -> str:
-        """The generated source for several samples: the same lines, where each value is that of a block of samples.
-
-        That for a GPU is the same for any number of samples."""
-        return self.source if self.target == "cuda" else self._lanes_module[1]
+        """The generated source for several samples: the same lines, where each value is that of a block of samples."""
+        return self._lanes_module[1]
 
     @property
     def njit(self) -> Any:
         """The function for the caller's own `@njit` code: arrays by position in the order of `inputs`, with the batch
-        axis; returns the outputs, then the gradients, as a tuple.
-
-        Raises GraphError for the target cuda: what the caller's own kernel may call is the `step` of `source`.
-        """
-        if self.target == "cuda":
-            raise GraphError("njit is code for the CPU: compile for target='cpu'; a kernel calls the step of `source`")
+        axis; returns the outputs, then the gradients, as a tuple. Raises GraphError for the target cuda."""
         return self._module[0].call
 
     def explain(self) -> str:
         """What was rewritten and why, and how much memory a step takes."""
         from graphgrad.compiler.starts import with_starts
 
-        if self.target == "cuda":
-            memory = self._lowered_to_grid().memory
-            return explained(self.graph.title, self.program, (memory.shared, memory.each, memory.own), self.dtype)
         program, _ = with_starts(self.program, lanes=False)
         return explained(self.graph.title, program, self._module[0].MEMORY, self.dtype)
 
@@ -341,16 +308,12 @@ class Function:
         `parameters` are the initial arrays of all parameters; those that the function was compiled for (`wrt`) are
         trained, the others stay. A loss per sample is summed over the samples, as in the lecture's objective.
         """
-        if self.target == "cuda":
-            from graphgrad.runtime.bound_on_gpu import BoundStepOnGPU
-
-            return BoundStepOnGPU(self, optimizer, parameters)
         from graphgrad.runtime.bound import BoundStep
 
         return BoundStep(self, optimizer, parameters)
 
     def export(self, path: str | os.PathLike[str], **parameters: object) -> None:
-        """Write the function as one Python file that needs NumPy and Numba only.
+        """Write the function as one Python file that needs NumPy and Numba only, for the CPU whatever the target is.
 
         It holds the generated step, the kernels that the step calls, and `evaluate(x=..., W0=...)`, which takes arrays
         by name and gives the outputs and the gradients (`grad_W0`) by name. The parameters, if they are given here, are
