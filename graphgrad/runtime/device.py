@@ -6,6 +6,7 @@ is plain Python as well: so a step is tried, and tested, without a GPU.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
@@ -39,6 +40,19 @@ if config.ENABLE_CUDASIM:
 
         def __getattr__(self, name: str) -> Any:
             return getattr(simulated._get_kernel_context(), name)
+
+        @property
+        def shared(self) -> Any:
+            return self
+
+        def array(self, shape: Any, dtype: Any) -> Any:
+            """An array that the threads of a block share: that of the line, the same however many ask for it at once.
+
+            In the simulator's own look-up, two that are the first to ask get one each.
+            """
+            running = simulated._get_kernel_context()
+            place = running.blockIdx.x, sys._getframe(1).f_lineno
+            return vars(running).setdefault("of_blocks", {}).setdefault(place, np.full(shape, np.nan, dtype))
 
     cuda: Any = _Running()
 

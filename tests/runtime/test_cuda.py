@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
-from types import ModuleType
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -134,7 +136,7 @@ def test_threads_wait_for_each_other_where_they_must(network):
     data, weights = arrays(g, 6)
     f = gg.compile(g, "J", wrt=list(weights), target="cuda")
     step = f.bind(optimizer=gg.Adam(0.1), **weights)
-    module, bound = f._cuda_module[0], step._kernel
+    module, bound = f._kernel, step._kernel
     found = []
     for blocks, order in ((1, forwards), (3, backwards), (2, at_random)):
         memory, rest = (np.full(m.MEMORY[0] + 6 * m.MEMORY[1], np.nan) for m in (module, bound))
@@ -166,6 +168,24 @@ def test_a_meeting_that_is_missing_is_found():
         Grid(1, order).run(module, data["x"], data["t"], *kept, memory)
         found.append(memory)
     assert not np.array_equal(*found, equal_nan=True)
+
+
+def test_the_threads_of_a_block_share_one_array(monkeypatch):
+    """Also where all of them are the first to ask for it."""
+    from numba.cuda.simulator import kernel as simulated
+
+    from graphgrad.runtime import device
+
+    def slow(*given, made=np.full):
+        time.sleep(0.01)
+        return made(*given)
+
+    monkeypatch.setattr(device.np, "full", slow)
+    monkeypatch.setattr(simulated, "_kernel_context", SimpleNamespace(blockIdx=SimpleNamespace(x=0)))
+    with ThreadPoolExecutor(4) as threads:
+        asked = [threads.submit(lambda: device.cuda.shared.array(2, float)) for _ in range(4)]
+        first, *others = [one.result() for one in asked]
+    assert all(other is first for other in others)
 
 
 def test_a_loss_that_is_no_number_changes_no_parameter():

@@ -3,11 +3,9 @@
 Whatever the order, the results are the same bits, or a thread reads what another one writes without waiting for it.
 """
 
-import sys
 import threading
 from types import SimpleNamespace
 
-import numpy as np
 from numba.cuda.simulator import kernel as simulated
 
 from graphgrad.runtime.device import THREADS
@@ -41,7 +39,6 @@ class Grid:
 
     def __init__(self, blocks, order):
         self.blocks, self.order, self.back, self.meetings = blocks, order, threading.Semaphore(0), 0
-        self.shared_arrays = {}
 
     def run(self, module, *arguments):
         kernel = module.run.fn
@@ -105,12 +102,3 @@ class Grid:
     @property
     def cg(self):
         return SimpleNamespace(this_grid=lambda: SimpleNamespace(sync=lambda: threading.current_thread().wait("grid")))
-
-    @property
-    def shared(self):
-        def array(shape, dtype):
-            caller = sys._getframe(1)
-            place = threading.current_thread().block, caller.f_code.co_filename, caller.f_lineno
-            return self.shared_arrays.setdefault(place, np.full(shape, np.nan, dtype))
-
-        return SimpleNamespace(array=array)
