@@ -70,9 +70,10 @@ def deep():
 
 @pytest.fixture(autouse=True)
 def _products_are_made_of_small_matrices(monkeypatch):
-    """And sums are long from few terms on: the simulator is slow."""
+    """And sums are long from few terms on, and made in fewer shares the larger they are: the simulator is slow."""
     monkeypatch.setattr("graphgrad.compiler.products.LARGE", 80)
     monkeypatch.setattr("graphgrad.compiler.grid.OnGrid.stretch", 20)
+    monkeypatch.setattr("graphgrad.compiler.grid.PARTS", 60)
 
 
 NETWORKS = pytest.mark.parametrize("network", [lecture, products, convolutions, deep])

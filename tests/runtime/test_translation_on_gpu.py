@@ -8,6 +8,7 @@ from numba import config, njit, types
 from numba.extending import intrinsic
 
 import graphgrad as gg
+from graphgrad.compiler.grid import PARTS
 from graphgrad.runtime import elementary, views
 from graphgrad.runtime.translated import in_place_of
 from graphgrad.runtime.translation import translate
@@ -112,8 +113,9 @@ def test_a_bound_step_trains_as_that_of_the_cpu_does(network):
         np.testing.assert_allclose(ours.params[name], array, rtol=1e-9, atol=1e-11, err_msg=name)
 
 
-def test_a_sum_over_many_samples_loses_no_digits():
+def test_a_sum_over_many_samples_loses_no_digits(monkeypatch):
     """It is made in shares: one after the other, ones of float32 would stand still at 2**24."""
+    monkeypatch.setattr("graphgrad.compiler.grid.PARTS", PARTS)
     with gg.Graph() as g:
         g.J = gg.batch_sum(gg.input("x"))
     f = gg.compile(g, "J", target="cuda", dtype="float32")
