@@ -31,7 +31,7 @@ from numba.extending import intrinsic
 
 from graphgrad.compiler.stated import Access, Sum, nameless, read
 from graphgrad.runtime.lanes import Lanes
-from graphgrad.runtime.vectors import AT_ONCE, WHOLE, Pointer, affine, fma, rolled
+from graphgrad.runtime.vectors import AT_ONCE, WHOLE, Pointer, affine, fma, rolled, rounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +145,6 @@ class _Writer:
         self.alive = last.pop(0) if found.adds and found.at_once is None else None
         self.given = dict(zip(found.given, last, strict=True))
         self.width = real.bitwidth
-        # 0, which LLVM does not know: loops whose ends it knows are unrolled, which takes long and gains nothing
-        self.nothing = builder.lshr(builder.ptrtoint(self.out.data, WHOLE), ir.Constant(WHOLE, 63))
 
     def write(self) -> None:
         found = self.sum
@@ -184,16 +182,14 @@ class _Writer:
             self._tile(places, along, tile)
             return
         axis, *others = axes
-        part = self.part if axis == self.sum.at_once else parts.get(axis)
-        count = self.sum.extents[axis] if part is None else part.count
-        if count == 1:
-            first = 0 if part is None else part.first
-            self._outer(others, {**places, axis: ir.Constant(WHOLE, first)}, parts, along, tile)
+        part = (self.part if axis == self.sum.at_once else parts.get(axis)) or Part(0, 1, self.sum.extents[axis])
+        start, stop, step = (
+            ir.Constant(WHOLE, limit) for limit in (part.first, part.first + part.size * part.count, part.size)
+        )
+        if part.count == 1:
+            self._outer(others, {**places, axis: start}, parts, along, tile)
             return
-        with cgutils.for_range(self.b, self.b.add(ir.Constant(WHOLE, count), self.nothing), intp=WHOLE) as loop:
-            place = loop.index
-            if part is not None:
-                place = self.b.add(self.b.mul(place, ir.Constant(WHOLE, part.size)), ir.Constant(WHOLE, part.first))
+        with rounds(self.b, start, stop, step) as place:
             self._outer(others, {**places, axis: place}, parts, along, tile)
 
     def _tile(self, places: dict[str, Any], along: tuple[str | None, str | None], tile: tuple[Part, Part]) -> None:
@@ -283,7 +279,6 @@ class _Writer:
             stop = b.select(b.icmp_signed("<", high, stop), high, stop)
         elif self.sum.extents[axis] == 1:
             return self._inner(others, {**places, axis: start}, sums, body)
-        stop = b.add(stop, self.nothing)
         before = b.block
         head, inside, after = (b.append_basic_block(f"{axis}.{part}") for part in ("head", "body", "end"))
         b.branch(head)

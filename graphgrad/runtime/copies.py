@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from graphgrad.compiler.pooled import Winners
-from graphgrad.runtime.vectors import AT_ONCE, WHOLE, Pointer, rolled
+from graphgrad.runtime.vectors import AT_ONCE, WHOLE, Pointer, rolled, rounds
 
 
 class Writer:
@@ -45,8 +45,6 @@ class Writer:
         square = cgutils.alloca_once(builder, ir.ArrayType(self.vector, lanes))
         self.block = builder.bitcast(square, self.real.as_pointer())
         self.alive = arguments[5] if len(arguments) > 5 else None
-        # 0, which LLVM does not know: loops whose ends it knows are unrolled, which takes long and gains nothing
-        self.nothing = builder.lshr(builder.ptrtoint(self.rows, WHOLE), self.whole(63))
 
     def whole(self, value: int) -> Any:
         return ir.Constant(WHOLE, value)
@@ -65,9 +63,8 @@ class Writer:
     @contextmanager
     def each(self, count: Any, step: int = 1) -> Iterator[Any]:
         """A loop over 0, step, 2 step, ... below a count."""
-        b = self.b
-        stop = b.add(self.whole(count) if isinstance(count, int) else count, self.nothing)
-        with cgutils.for_range_slice(b, self.whole(0), stop, self.whole(step), WHOLE) as (index, _):
+        stop = self.whole(count) if isinstance(count, int) else count
+        with rounds(self.b, self.whole(0), stop, self.whole(step)) as index:
             yield index
 
     def plus(self, *terms: Any) -> Any:

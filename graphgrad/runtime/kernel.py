@@ -36,7 +36,11 @@ def kernel(signature: str) -> Callable[[Callable[..., Any]], Any]:
         arguments, result = sigutils.normalize_signature(signature)
 
         def typed(typing_context: Any, *given: Any) -> Any:
-            return (result or types.none)(*arguments), translated(step)
+            return (result or types.none)(*arguments), generate
+
+        def generate(context: Any, *given: Any) -> Any:
+            _optimised_once(context.active_code_library)
+            return translated(step)(context, *given)
 
         small = njit(cache=True, **OPTIONS)(in_place_of(step, typed, intrinsic))
         _load_alone(small)
@@ -55,6 +59,14 @@ def loop(run: Callable[..., Any]) -> Any:
         _load_alone(looped)
         _typed_alone(looped)
     return looped
+
+
+def _optimised_once(library: Any) -> None:
+    """Numba has LLVM simplify each function before they are linked, and all of them together after it, which does the former
+    once more: one time is enough for a step that calls hardly any."""
+    if hasattr(library, "_optimize_functions"):
+        laid_out = library._codegen._data_layout
+        library._optimize_functions = lambda module: setattr(module, "data_layout", laid_out)
 
 
 def _load_alone(dispatcher: Any) -> None:

@@ -26,10 +26,13 @@ from graphgrad.runtime.contraction import sums_of_products
 from graphgrad.runtime.elements import ON_WHOLE, WHOLE, View, in_order, times
 from graphgrad.runtime.lanes import lanes_at, load_lanes
 from graphgrad.runtime.typed import BINARY, COMPARISONS, IN_PLACE, UNARY, Types, names_in
+from graphgrad.runtime.vectors import rolled
 from graphgrad.runtime.views import array_at
 
 LONG = 64
 """From how many terms on the terms of a sum are added up in an order of the processor's."""
+FEW = 8
+"""Up to how many rounds of a loop are written out one after the other, where LLVM finds that worth it."""
 MANY = 24
 """From how many nests of loops on, one after the other, they are functions apart."""
 VERY_MANY = 100
@@ -328,10 +331,22 @@ class Code:
         outside, count = self.long, getattr(stop, "constant", LONG)
         self.long = count >= LONG
         self.block(body)
-        self.long = outside
         place.add_incoming(b.add(place, step, flags=("nsw",)), b.block)
-        b.branch(head)
+        back = b.branch(head)
+        if self.stays_rolled(name, stop, body):
+            rolled(b.module, back)
+        self.long = outside
         b.position_at_end(after)
+
+    def stays_rolled(self, name: str, stop: Any, body: Sequence[ast.stmt]) -> bool:
+        """Whether more rounds at a time would take longer to compile and gain next to nothing: where they are many, and all
+        alike. A loop with tests of its index has its first and last rounds apart; a sum adds up more terms side by side."""
+        if getattr(stop, "constant", FEW + 1) <= FEW:
+            return False
+        added = [one.target for one in body if isinstance(one, ast.AugAssign)]
+        sums = (self.adds_in_any_order(one.id) for one in added if isinstance(one, ast.Name))
+        tests = (part for line in body for part in ast.walk(line) if isinstance(part, ast.Compare))
+        return not any(sums) and not any(name in names_in(test) for test in tests)
 
     def when(self, test: ast.expr, body: Sequence[ast.stmt]) -> None:
         b = self.b

@@ -7,7 +7,7 @@ What the text says about the grid is called by functions of one name each; eleme
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from numba import types
@@ -63,6 +63,9 @@ class OnGPU(Code):
         self.line(line)
 
     def adds_in_any_order(self, name: str) -> bool:
+        return False
+
+    def stays_rolled(self, name: str, stop: Any, body: Sequence[ast.stmt]) -> bool:
         return False
 
     def called(self, generate: Any) -> None:

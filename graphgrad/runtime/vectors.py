@@ -5,7 +5,8 @@ They write LLVM instructions in one piece, so that Numba neither has to type nor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from llvmlite import ir
@@ -58,11 +59,21 @@ class Pointer:
 
 
 def rolled(module: Any, branch: Any) -> None:
-    """Have the loop that a branch goes back in stay one: unrolled, its tile needs more registers than there are."""
+    """Have the loop that a branch goes back in stay one: unrolled, it takes longer to compile and gains next to nothing, and
+    a tile needs more registers than there are."""
     never = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
     loop = module.add_metadata([ir.MetaDataString(module, f"loop {len(module.metadata)}"), never])
     loop.operands = loop, never  # what is said of a loop begins with itself
     branch.set_metadata("llvm.loop", loop)
+
+
+@contextmanager
+def rounds(builder: Any, start: Any, stop: Any, step: Any) -> Iterator[Any]:
+    """A loop over start, start + step, ... below a stop, that stays one."""
+    with cgutils.for_range_slice(builder, start, stop, step, WHOLE) as (index, _):
+        yield index
+        last = builder.block
+    rolled(builder.module, last.terminator)
 
 
 def _every(step: int, vector: Any) -> Any:
