@@ -6,6 +6,7 @@ import types
 import numpy as np
 import pytest
 from numba import config, njit
+from numba.core.codegen import CPUCodeLibrary
 
 import graphgrad as gg
 from graphgrad.runtime.kernel import OPTIONS, kernel
@@ -210,3 +211,23 @@ def test_functions_without_a_vector_form_in_nests_that_are_functions_apart():
     assert float(ours["J"]) == pytest.approx(float(theirs["J"]), rel=1e-11)
     for name in names:
         np.testing.assert_allclose(ours.grad[name], theirs.grad[name], rtol=1e-9, atol=1e-13)
+
+
+@needs_a_compiler
+def test_a_step_is_optimised_once(monkeypatch, tmp_path):
+    """What Numba's passes over single functions do, its passes over all of them do again: a step has the latter alone."""
+    monkeypatch.setenv("GRAPHGRAD_CACHE_DIR", str(tmp_path))  # what lies in the cache is not optimised any more
+    one_by_one = []
+    known = CPUCodeLibrary._optimize_functions
+    monkeypatch.setattr(
+        CPUCodeLibrary, "_optimize_functions", lambda self, module: (one_by_one.append(self.name), known(self, module))
+    )
+    g, shapes = lecture()
+    gg.compile(g, "l", dtype="float32")(
+        **{name: np.ones((3, *shape)) for name, shape in shapes.items()},
+        **{node.name.ident: np.ones(node.shape) for node in g.parameters},
+    )
+    njit("float64(float64)")(lambda x: x + 1.0)
+    names = {name.rpartition(".")[2] for name in one_by_one}
+    assert "<lambda>" in names
+    assert "step" not in names
