@@ -35,12 +35,12 @@ def kernel(signature: str) -> Callable[[Callable[..., Any]], Any]:
             return njit(signature, cache=True, **OPTIONS)(step)
         arguments, result = sigutils.normalize_signature(signature)
 
-        def typed(typing_context: Any, *given: Any) -> Any:
-            return (result or types.none)(*arguments), generate
-
         def generate(context: Any, *given: Any) -> Any:
             _optimised_once(context.active_code_library)
             return translated(step)(context, *given)
+
+        def typed(typing_context: Any, *given: Any) -> Any:
+            return (result or types.none)(*arguments), generate
 
         small = njit(cache=True, **OPTIONS)(in_place_of(step, typed, intrinsic))
         _load_alone(small)

@@ -333,15 +333,15 @@ class Code:
         self.block(body)
         place.add_incoming(b.add(place, step, flags=("nsw",)), b.block)
         back = b.branch(head)
-        if self.stays_rolled(name, stop, body):
+        if self.stays_rolled(name, count, body):
             rolled(b.module, back)
         self.long = outside
         b.position_at_end(after)
 
-    def stays_rolled(self, name: str, stop: Any, body: Sequence[ast.stmt]) -> bool:
+    def stays_rolled(self, name: str, count: int, body: Sequence[ast.stmt]) -> bool:
         """Whether more rounds at a time would take longer to compile and gain next to nothing: where they are many, and all
         alike. A loop with tests of its index has its first and last rounds apart; a sum adds up more terms side by side."""
-        if getattr(stop, "constant", FEW + 1) <= FEW:
+        if count <= FEW:
             return False
         added = [one.target for one in body if isinstance(one, ast.AugAssign)]
         sums = (self.adds_in_any_order(one.id) for one in added if isinstance(one, ast.Name))

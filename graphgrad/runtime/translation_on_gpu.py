@@ -65,7 +65,7 @@ class OnGPU(Code):
     def adds_in_any_order(self, name: str) -> bool:
         return False
 
-    def stays_rolled(self, name: str, stop: Any, body: Sequence[ast.stmt]) -> bool:
+    def stays_rolled(self, name: str, count: int, body: Sequence[ast.stmt]) -> bool:
         return False
 
     def called(self, generate: Any) -> None:

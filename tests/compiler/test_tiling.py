@@ -69,9 +69,8 @@ def test_the_sums_of_a_tile_stay_in_registers(monkeypatch, tmp_path, maps, size,
     monkeypatch.setenv("GRAPHGRAD_CACHE_DIR", str(tmp_path))  # machine code from the cache cannot be read
     f = gg.compile(padded(maps, size, kernel), "l", wrt=["x", "K", "L"], dtype=dtype, keep=False)
     (machine_code,) = f._lanes_module[0].step.inspect_asm().values()
-    straight = re.split(
-        r"^\S*BB\d+_\d+:|^\s+j\w+\s", machine_code, flags=re.MULTILINE
-    )  # from a label or jump to the next
+    label_or_jump = re.compile(r"^\S*BB\d+_\d+:|^\s+j\w+\s", re.MULTILINE)
+    straight = label_or_jump.split(machine_code)
     rounds = [part for part in straight if part.count("vfmadd") >= 4]
     if not rounds:
         pytest.skip("a processor without vfmadd")
