@@ -74,7 +74,7 @@ class _Printer(Printer):
             *(f"{name} = real(np.{name})" for name in sorted(step.functions & {"inf", "nan"}) if step.lanes > 1),
             *(line for name, numbers in {**step.tables, **self.places}.items() for line in constants(name, numbers)),
             *(line for one in sums for line in stated(one)),
-            *self._table(["PRODUCTS = True  # of matrices, by the library of SciPy"] * step.products),
+            *self._table(),
             "",
             "",
             *self._decorator(),
@@ -266,11 +266,11 @@ class _Printer(Printer):
             case Tiled(function, out, operands, adds, first):
                 given = [out, *operands, *["alive"] * adds, *[first] * bool(first)]
                 self._emit(depth, f"{function}({', '.join(given)})")
-            case Product(out, left, right, scale, keep):
+            case Product(out, left, right, scale, keep, room):
                 numbers = f", {scale}, {keep}" if scale else ""
                 function = f"{'add_' * bool(scale)}{'share_of_' * self.step.team}product"
                 share = ", thread, threads" * self.step.team
-                self._emit(depth, f"{function}({out}, {left}, {right}{numbers}{share})")
+                self._emit(depth, f"{function}({out}, {left}, {right}{numbers}, {room}{share})")
             case Divided(scalars, Loop(axis, extent, body)):
                 self._statements(depth, scalars)
                 self._emit(depth, f"for {axis} in range({self._share(extent)}):")

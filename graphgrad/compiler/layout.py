@@ -90,7 +90,7 @@ class Layout:
 def lay_out(
     values: Sequence[Value],
     leaves: Sequence[tuple[str, Node]],
-    scratch: Sequence[tuple[str, tuple[int, ...], int]],
+    scratch: Sequence[tuple[str, tuple[int, ...], tuple[int, int]]],
     parts: Mapping[str, tuple[int, ...]],
     lanes: int,
     team: bool,
@@ -155,7 +155,7 @@ def lay_out(
     for name, shape in parts.items():
         layout.sections.append(Section(name, None, "shared", shared, shape))
         shared += math.prod(shape)
-    passing += [((nest, nest), name, None, shape) for name, shape, nest in scratch]
+    passing += [(span, name, None, shape) for name, shape, span in scratch]
     places = _Places(each)
     for value in sorted(briefly, key=lambda one: one.span):
         at = places.take(math.prod(value.shape), value.span)

@@ -51,13 +51,17 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A product of matrices over all samples at once: `out = left @ right`, or `keep * out + scale * left @ right`."""
+    """A product of matrices over all samples at once: `out = left @ right`, or `keep * out + scale * left @ right`.
+
+    On the CPU it has `room` for parts of the matrices.
+    """
 
     out: str
     left: str
     right: str
     scale: str = ""
     keep: str = ""
+    room: str = ""
 
 
 @dataclass(frozen=True, slots=True)

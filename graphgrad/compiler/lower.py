@@ -23,6 +23,7 @@ from graphgrad.compiler.loops import (
     Store,
 )
 from graphgrad.compiler.names import LOOP_NAMES, ROW
+from graphgrad.compiler.panels import panels_of
 from graphgrad.compiler.program import Instruction, Program
 from graphgrad.compiler.scalar import ATOM, SUM, grouped, literal
 from graphgrad.compiler.schedule import Item, Nest, schedule, substitute
@@ -342,11 +343,19 @@ class Lowering(Sums):
         left, right = left + ".T" * factors.left_transposed, right + ".T" * factors.right_transposed
         if factors.scale is None or factors.keep is None:
             self.needed.add(instruction)
-            return [self._comment(instruction), Product(self.array_names[instruction], left, right)]
+            return [self._comment(instruction), Product(self.array_names[instruction], left, right, room=self._room())]
         target, self.by_all = self.updated[instruction], True
-        numbers = [self._value(number, ())[0] for number in (factors.scale, factors.keep)]
+        scale, keep = (self._value(number, ())[0] for number in (factors.scale, factors.keep))
         self.by_all = False
-        return [self._comment(instruction, target), Product(target, left, right, *numbers)]
+        return [self._comment(instruction, target), Product(target, left, right, scale, keep, self._room())]
+
+    def _room(self) -> str:
+        """Where products copy their matrices to, piece by piece; one after the other has it."""
+        if self.grid:
+            return ""
+        name = self._own_name("product", "room")
+        self.scratch[name] = (panels_of(LANES[self.dtype]).room,), None
+        return name
 
     def _layout(self, results: tuple[Instruction, ...], number: Mapping[Instruction, int], first: bool) -> Layout:
         """The memory of all that is kept or read; results may come first in it."""
@@ -371,11 +380,15 @@ class Lowering(Sums):
                 if instruction not in self.updated
             ],
             [(self.leaf_names[leaf], leaf) for leaf in self.leaves if leaf in self.resident | self.in_lanes],
-            [(name, shape, self.nests[nest]) for name, (shape, nest) in self.scratch.items()],
+            [(name, shape, self._nests_with(nest)) for name, (shape, nest) in self.scratch.items()],
             self.parts,
             LANES[self.dtype] if self.lanes else 1,
             self.team and not self.grid,
         )
+
+    def _nests_with(self, nest: Nest | None) -> tuple[int, int]:
+        """The numbers of the nests that have a piece of working memory: one, or all of them."""
+        return (0, len(self.nests)) if nest is None else (self.nests[nest], self.nests[nest])
 
     def _work(self) -> tuple[int, int]:
         """About how many numbers are computed for each sample, and once for the step."""

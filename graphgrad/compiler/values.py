@@ -98,7 +98,7 @@ class Values:
         self.flats: dict[str, Flat] = {}
         self.whole: set[Index] = set()
         self.guards: dict[Terms, tuple[int, int]] = {}
-        self.scratch: dict[str, tuple[tuple[int, ...], Nest]] = {}
+        self.scratch: dict[str, tuple[tuple[int, ...], Nest | None]] = {}
         self.parts: dict[str, tuple[int, ...]] = {}
         self.stores: dict[int, tuple[Store, Instruction]] = {}
         self.made: dict[tuple[str, ...], str] = {}

@@ -24,11 +24,8 @@ from graphgrad.graph.data import Array, bind
 from graphgrad.graph.domain import check, expected
 from graphgrad.ops.batch import BatchSize
 from graphgrad.ops.reference import compute
-from graphgrad.runtime import blas
 from graphgrad.runtime.memory import Reused, kept_together, memory_for
 from graphgrad.runtime.team import team
-
-blas.prepare()
 
 TARGETS = ("numpy", "cpu", "cuda")
 DTYPES = ("float32", "float64")
@@ -164,15 +161,18 @@ class Function:
         if self.target == "numpy":
             found = interpret(self.program, dict(zip(self.leaves, values, strict=True)), samples, self.dtype)
             return Result(self, values, samples, single, found, None)
-        if not self._on_lanes or samples == 1:
+        if samples == 1:
             module, size = self._alone
-            memory = np.empty(size, self.dtype) if samples == 1 else self._memory(module, samples)[0]
+            memory = np.empty(size, self.dtype)
             module.step(*values, memory)
         else:
-            module = self._lanes_module[0]
+            module = self._lanes_module[0] if self._on_lanes else self._team_module[0]
             memory, threads = self._memory(module, samples)
-            data = [value for leaf, value in zip(self.leaves, values, strict=True) if leaf.per_sample]
-            team.run(module.step, (*data, *self._together(values), memory), threads or 1)
+            given = values
+            if self._on_lanes:
+                data = [value for leaf, value in zip(self.leaves, values, strict=True) if leaf.per_sample]
+                given = [*data, *self._together(values)]
+            team.run(module.step, (*given, memory), threads or 1)
         return Result(self, values, samples, single, None, memory, module)
 
     @cached_property
@@ -242,7 +242,11 @@ class Function:
 
     @cached_property
     def _lanes_module(self) -> tuple[Any, str]:
-        return cache.load(self._key("lanes"), lambda: self._generate(lanes=True))
+        return cache.load(self._key("lanes"), lambda: self._generate(lanes=True, team=True))
+
+    @cached_property
+    def _team_module(self) -> tuple[Any, str]:
+        return cache.load(self._key("team"), lambda: self._generate(team=True))
 
     def _key(self, kind: str) -> str:
         return f"{self.dtype.name} {kind} {self.graph.title}\n{self.program.key(self.leaves, self._results)}"
@@ -255,7 +259,7 @@ class Function:
     def _on_lanes(self) -> bool:
         return on_lanes(self.program)
 
-    def _generate(self, lanes: bool = False) -> str:
+    def _generate(self, lanes: bool = False, team: bool = False) -> str:
         from graphgrad.compiler.cpu import print_step  # a step that is in the cache does without
         from graphgrad.compiler.lower import lower
 
@@ -266,7 +270,7 @@ class Function:
             self.dtype.name,
             self._results,
             lanes=lanes,
-            team=lanes,
+            team=team,
             resident=lanes,
         )
         return print_step(step)

@@ -7,6 +7,7 @@ function that Numba compiles, keeps in its cache and calls like any other. `@nji
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,6 @@ from numba.core.runtime import rtsys
 from numba.extending import intrinsic
 from numba.np import numpy_support
 
-from graphgrad.runtime import blas
 from graphgrad.runtime.translated import in_place_of, translated
 
 KNOWN = {(0, 65), (0, 68)}
@@ -89,10 +89,27 @@ def _load_alone(dispatcher: Any) -> None:
         with cache._guard_against_spurious_io_errors():
             found = cache._load_overload(signature, context)
         if found is None:
-            blas.put_off()
+            _put_off()
         return found
 
     cache.load_overload = load_overload
+
+
+def _put_off() -> None:
+    """Have Numba load its definitions without SciPy's products.
+
+    It finds out whether SciPy has them by loading all of `scipy.linalg`, a third of a short program's start. SciPy is
+    there, as a dependency of this package; Numba looks again where it compiles a product.
+    """
+    if "scipy.linalg" in sys.modules or "numba.np.arraymath" in sys.modules:
+        return
+    from numba.np import linalg
+
+    look, linalg.ensure_blas = linalg.ensure_blas, lambda: None
+    try:
+        import numba.np.arraymath  # noqa: F401 - the one that looks
+    finally:
+        linalg.ensure_blas = look
 
 
 def _typed_alone(dispatcher: Any) -> None:

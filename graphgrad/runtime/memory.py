@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.compiler.units import LINE as STEP
-from graphgrad.runtime import blas
-from graphgrad.runtime.team import num_threads, threads_for
+from graphgrad.runtime.team import threads_for
 
 LINE = 64
 """The bytes of a line of the processor's cache."""
@@ -50,8 +49,6 @@ def memory_for(
     """The memory of a compiled step on so many samples, and by how many threads it is made; None for one without a team."""
     shared, each, own = module.MEMORY
     threads = threads_for(module.WORK * samples) if hasattr(module, "WORK") else None
-    if getattr(module, "PRODUCTS", False):
-        blas.limit(1 if threads else num_threads())  # the threads of a team share a product among themselves
     padded = -(-samples // module.LANES) * module.LANES
     count = shared + each * padded + own * (threads or 1)
     try:

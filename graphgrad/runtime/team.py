@@ -76,8 +76,6 @@ _threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else
 def set_num_threads(count: int) -> None:
     """Set how many threads share a step that is large enough; at the start, as many as there are processors.
 
-    Products of large matrices are made by SciPy's library, each thread makes some of the rows or columns.
-
     For a fixed number of threads, the same step on the same data gives the same bits. Each thread adds up what is summed
     over its samples, and these sums are added in the order of the threads, so that another number of threads rounds
     differently: in sums of S terms by at most S units in the last place of the sum of their absolute values.
