@@ -283,8 +283,9 @@ class Function:
     def source(self) -> str:
         """The generated source: readable, one comment for each node, and what really runs on the target.
 
-        For the CPU it is that of one sample after the other; `source_on_lanes` is that of several at once. For a GPU there
-        is one, which needs none to be read.
+        For the CPU it is that of one sample after the other; `source_on_lanes` is that of several at once. Where products of
+        large matrices are most of the work, threads share these lines. For a GPU there is one source, which needs none to
+        be read.
         """
         return self._module[1]
 

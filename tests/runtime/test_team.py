@@ -139,14 +139,32 @@ def test_a_number_of_threads_that_is_none_is_said(count):
         gg.set_num_threads(count)
 
 
-@pytest.mark.parametrize("count", [2, 3])
-def test_matrix_products_are_shared_by_rows(threads, count):
-    """Two large layers with a penalty: products that wait for each other, for scalars, and for nothing."""
+def two_large_layers():
+    """With a penalty: products that wait for each other, for scalars, and for nothing; and where its weights start."""
     with gg.Graph() as g:
         x, W, V = gg.input("x", 90), gg.param("W", 81, 90), gg.param("V", 70, 81)
         g.A = gg.relu(W @ x)
         g.J = gg.batch_mean(gg.sum((V @ g.A) ** 2)) + 0.1 * gg.l2(W, V)
-    start = {"W": random.normal(size=(81, 90)) * 0.1, "V": random.normal(size=(70, 81)) * 0.1}
+    return g, {"W": random.normal(size=(81, 90)) * 0.1, "V": random.normal(size=(70, 81)) * 0.1}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_function_of_large_products_is_shared(threads, count):
+    g, start = two_large_layers()
+    f, samples = gg.compile(g, "J", wrt=["W", "V"]), random.normal(size=(601, 90))
+    threads(count)
+    r, W, V = f(x=samples, **start), start["W"], start["V"]
+    A = np.maximum(samples @ W.T, 0)
+    slope = 2 / len(samples) * A @ V.T
+    np.testing.assert_allclose(r["A"], A, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(r["J"], ((A @ V.T) ** 2).sum(1).mean() + 0.1 * ((W**2).sum() + (V**2).sum()))
+    np.testing.assert_allclose(r.grad["V"], slope.T @ A + 0.2 * V, rtol=1e-10)
+    np.testing.assert_allclose(r.grad["W"], (slope @ V * (A > 0)).T @ samples + 0.2 * W, rtol=1e-10)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_matrix_products_are_shared_by_rows(threads, count):
+    g, start = two_large_layers()
     f, samples = gg.compile(g, "J", wrt=["W", "V"]), random.normal(size=(601, 90))
     assert f.bind(optimizer=gg.SGD(1e-3), **start).source.count("share_of_product(") == 5
 
