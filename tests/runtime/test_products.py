@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numba import config, float32, float64, njit
 
-from graphgrad.compiler.panels import DEEP, HIGH, panels_of
+from graphgrad.compiler.panels import DEEP, HIGH, Panels, panels_of
+from graphgrad.runtime import gemm
 from graphgrad.runtime.products import add_product, add_share_of_product, product, share_of_product
 
 random = np.random.default_rng(8)
@@ -98,6 +99,20 @@ def test_large_matrices_are_multiplied_block_by_block(rows, inner, columns, left
     added(summed, a, b, dtype(0.5), dtype(-2.0), room)
     assert (abs(summed - (0.5 * expected - 2 * before)) <= bound + 4 * np.finfo(dtype).eps * abs(before)).all()
     assert (room[count:] == 7).all()
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="NumPy has tiles of its own")
+@pytest.mark.parametrize("tile", [Panels(12, 32, 16), Panels(6, 16, 8), Panels(6, 8, 4), Panels(12, 8, 4)])
+@TURNED
+def test_the_tiles_of_other_processors_give_the_same_product(monkeypatch, tile, left_turned, right_turned):
+    """AVX-512, AVX2, SSE, ARM: LLVM writes registers that are not there as several."""
+    monkeypatch.setattr(gemm, "panels_of", lambda lanes: tile)
+    a, b, expected = matrices(tile.rows + HIGH + 1, DEEP + 19, 75, np.float32, left_turned, right_turned)
+    room = np.full(tile.room + 64, 7, np.float32)
+    out = np.full(expected.shape, np.nan, np.float32)
+    njit(whole.py_func)(out, a, b, room)
+    np.testing.assert_allclose(out, expected, atol=1e-3)
+    assert (room[tile.room :] == 7).all()
 
 
 @pytest.mark.parametrize("inner", [3, DEEP + 9])
