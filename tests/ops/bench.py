@@ -41,8 +41,9 @@ def run(
     function = gg.compile(graph, outputs, target="cpu" if in_python else target, dtype=dtype)
     if target == INTERPRETED:
         vars(function).update(_module=interpreted(function._generate()), _on_lanes=False)
+        vars(function).update(_team_module=interpreted(function._generate(team=True)))
     if target == ON_LANES:
-        vars(function).update(_lanes_module=interpreted(function._generate(lanes=True)), _on_lanes=True)
+        vars(function).update(_lanes_module=interpreted(function._generate(lanes=True, team=True)), _on_lanes=True)
     with np.errstate(all="ignore" if in_python else "warn"):
         return call(function, outputs, arrays)
 
