@@ -66,17 +66,20 @@ class Gemm:
             self._function("panel", self._panel_kinds, self._panel),
             self._function("tile", [WHOLE, *[self.pointer] * 3, WHOLE, WHOLE, WHOLE, self.real, self.real], self._tile),
         )
+
+        def panel_of_left(row: Any) -> Any:
+            return b.gep(panels_of_left, [b.mul(b.sdiv(row, _whole(tile.rows)), _whole(tile.rows * DEEP))])
+
         with rounds(b, zero, inner, deep) as k:
             depth = self._least(b, deep, b.sub(inner, k))
             kept = b.select(b.icmp_signed("==", k, zero), keep, ir.Constant(self.real, 1.0))
             with rounds(b, zero, rows, high) as m:
                 height = self._least(b, high, b.sub(rows, m))
                 with rounds(b, zero, height, _whole(tile.rows)) as i:
-                    to = b.gep(panels_of_left, [b.mul(b.sdiv(i, _whole(tile.rows)), _whole(tile.rows * DEEP))])
                     first = b.add(m, i)
                     at = self._at(b, left, left_step, left_by_rows, first, k)
                     count = b.sub(rows, first)
-                    b.call(pack, [to, _whole(tile.rows), at, left_step, left_by_rows, count, depth])
+                    b.call(pack, [panel_of_left(i), _whole(tile.rows), at, left_step, left_by_rows, count, depth])
                 with rounds(b, zero, columns, _whole(tile.columns)) as j:
                     at = self._at(b, right, right_step, right_by_rows, k, j)
                     count = b.sub(columns, j)
@@ -86,12 +89,14 @@ class Gemm:
                     )
                     width = self._least(b, _whole(tile.columns), count)
                     with rounds(b, zero, height, _whole(tile.rows)) as i:
-                        of = b.gep(panels_of_left, [b.mul(b.sdiv(i, _whole(tile.rows)), _whole(tile.rows * DEEP))])
                         target = b.gep(c, [b.add(b.mul(b.add(m, i), wide), j)])
                         used = self._least(b, _whole(tile.rows), b.sub(height, i))
-                        b.call(multiply, [depth, of, panel_of_right, target, wide, used, width, scale, kept])
+                        b.call(
+                            multiply, [depth, panel_of_left(i), panel_of_right, target, wide, used, width, scale, kept]
+                        )
 
-    def _at(self, b: Any, data: Any, step: Any, by_rows: Any, row: Any, column: Any) -> Any:
+    @staticmethod
+    def _at(b: Any, data: Any, step: Any, by_rows: Any, row: Any, column: Any) -> Any:
         far, near = b.select(by_rows, row, column), b.select(by_rows, column, row)
         return b.gep(data, [b.add(b.mul(far, step), near)])
 

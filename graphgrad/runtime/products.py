@@ -1,8 +1,8 @@
 """Products of matrices over all samples, in blocks (see `gemm`).
 
 `product(out, left, right, room)` is out = left right, and `add_product(out, left, right, scale, keep, room)` adds to what
-was there: out = keep · out + scale · left right. Matrices are in row order or transposed; in `room`, of so many numbers as
-`room_of` says, they are copied piece by piece. `share_of_product` and `add_share_of_product` take the number of a thread
+was there: out = keep · out + scale · left right. Matrices are in row order or transposed; in `room`, as large as
+`compiler.panels` says, they are copied piece by piece. `share_of_product` and `add_share_of_product` take the number of a thread
 and of all, and make that thread's share of the result: some of its rows or, where there are more of these, of its columns.
 Each thread reads one operand whole, and so it is the smaller one.
 """
@@ -46,6 +46,8 @@ def _add_share_of_product(
 
 def _typed(out: Any, left: Any, right: Any, *others: Any) -> Any:
     matrices = out, left, right
+    if out.dtype not in (types.float32, types.float64):
+        return None
     if any(one.dtype != out.dtype or one.ndim != 2 or one.layout not in "CF" for one in matrices) or out.layout != "C":
         return None
 
