@@ -22,6 +22,8 @@ from graphgrad.runtime.lanes import spread
 from graphgrad.runtime.vectors import WHOLE, fma, rolled, rounds
 
 TRUTH = ir.IntType(1)
+PART = 128
+"""The bits of a register within which its numbers change places in one instruction."""
 
 
 def _whole(value: int) -> Any:
@@ -122,60 +124,71 @@ class Gemm:
         """Copy `depth` lines of `high` numbers each. Number i of line k lies i steps and k numbers from the first, if `across`,
         or i numbers and k steps; from `count` on it is the last one again.
 
-        The registers of a line are copied from the last one to the first, and what that writes beyond the end of its line
-        is written over.
+        It is done by whole registers, and what the last one of a line writes beyond its end is written over.
         """
         width = self.tile.width
-        groups = b.sdiv(b.add(high, _whole(width - 1)), _whole(width))
-        with rounds(b, _whole(0), groups, _whole(1)) as group:
-            first = b.mul(b.sub(groups, b.add(group, _whole(1))), _whole(width))
-            last = b.sub(count, _whole(1))
-            begin = self._least(b, first, last)
-            left = b.sub(count, begin)
-            target = b.gep(to, [first])
-            with b.if_else(across) as (then, otherwise):
-                with then:
-                    self._across(b, target, high, b.gep(source, [b.mul(begin, step)]), step, left, depth)
-                with otherwise:
-                    self._along(b, target, high, b.gep(source, [begin]), step, left, depth)
+        groups, last = b.sdiv(b.add(high, _whole(width - 1)), _whole(width)), b.sub(count, _whole(1))
+        with b.if_else(across) as (then, otherwise):
+            with then, rounds(b, _whole(0), groups, _whole(1)) as group:
+                first = b.mul(b.sub(groups, b.add(group, _whole(1))), _whole(width))
+                begin = self._least(b, first, last)
+                from_here = b.gep(source, [b.mul(begin, step)])
+                self._across(b, b.gep(to, [first]), high, from_here, step, b.sub(last, begin), depth)
+            with (
+                otherwise,
+                rounds(b, _whole(0), depth, _whole(1)) as k,
+                rounds(b, _whole(0), groups, _whole(1)) as group,
+            ):
+                first = b.mul(group, _whole(width))
+                target = b.gep(to, [b.add(b.mul(k, high), first)])
+                self._along(b, target, b.gep(source, [b.mul(k, step)]), first, last)
 
-    def _along(self, b: Any, to: Any, high: Any, source: Any, step: Any, count: Any, depth: Any) -> None:
-        """The numbers of a line lie beside each other: a register of each line."""
-        vector = self.vector.as_pointer()
-        with b.if_else(b.icmp_signed(">=", count, _whole(self.tile.width))) as (then, otherwise):
-            with then, rounds(b, _whole(0), depth, _whole(1)) as k:
-                row = b.load(b.bitcast(b.gep(source, [b.mul(k, step)]), vector), align=self.align)
-                b.store(row, b.bitcast(b.gep(to, [b.mul(k, high)]), vector), align=self.align)
-            with otherwise:
-                lines = rounds(b, _whole(0), depth, _whole(1))
-                with lines as k, rounds(b, _whole(0), _whole(self.tile.width), _whole(1)) as i:
-                    near = self._least(b, i, b.sub(count, _whole(1)))
-                    number = b.load(b.gep(source, [b.add(b.mul(k, step), near)]))
-                    b.store(number, b.gep(to, [b.add(b.mul(k, high), i)]))
-
-    def _across(self, b: Any, to: Any, high: Any, source: Any, step: Any, count: Any, depth: Any) -> None:
-        """The lines lie beside each other: as many of them as a register has numbers are transposed at once."""
+    def _along(self, b: Any, target: Any, line: Any, first: Any, last: Any) -> None:
+        """The numbers of a line lie beside each other: a register of them."""
         width, vector = self.tile.width, self.vector.as_pointer()
-        last = b.sub(count, _whole(1))
-        lines = [b.gep(source, [b.mul(self._least(b, _whole(i), last), step)]) for i in range(width)]
-        whole = b.mul(b.sdiv(depth, _whole(width)), _whole(width))
-        with rounds(b, _whole(0), whole, _whole(width)) as k:
-            rows = [b.load(b.bitcast(b.gep(line, [k]), vector), align=self.align) for line in lines]
+        whole = b.icmp_signed("<=", b.add(first, _whole(width - 1)), last)
+        with b.if_else(whole) as (then, otherwise):
+            with then:
+                numbers = b.load(b.bitcast(b.gep(line, [first]), vector), align=self.align)
+                b.store(numbers, b.bitcast(target, vector), align=self.align)
+            with otherwise, rounds(b, _whole(0), _whole(width), _whole(1)) as i:
+                number = b.load(b.gep(line, [self._least(b, b.add(first, i), last)]))
+                b.store(number, b.gep(target, [i]))
+
+    def _across(self, b: Any, to: Any, high: Any, source: Any, step: Any, last: Any, depth: Any) -> None:
+        """The lines lie beside each other: of as many of them as a register has numbers, a few numbers each are transposed
+        at once. They are put where they need not leave their part of a register then."""
+        width, few = self.tile.width, PART // self.bits
+        part, vector = ir.VectorType(self.real, few).as_pointer(), self.vector.as_pointer()
+
+        def number(i: Any, k: Any) -> Any:
+            return b.gep(source, [b.add(b.mul(self._least(b, i, last), step), k)])
+
+        whole = b.mul(b.sdiv(depth, _whole(few)), _whole(few))
+        with rounds(b, _whole(0), whole, _whole(few)) as k:
+            parts = [b.load(b.bitcast(number(_whole(i), k), part), align=self.align) for i in range(width)]
+            rows = [self._beside(b, parts[i::few]) for i in range(few)]
             for i, column in enumerate(self._transposed(b, rows)):
                 place = b.gep(to, [b.mul(b.add(k, _whole(i)), high)])
                 b.store(column, b.bitcast(place, vector), align=self.align)
-        with rounds(b, whole, depth, _whole(1)) as k:
-            for i, line in enumerate(lines):
-                b.store(b.load(b.gep(line, [k])), b.gep(to, [b.add(b.mul(k, high), _whole(i))]))
+        with rounds(b, whole, depth, _whole(1)) as k, rounds(b, _whole(0), _whole(width), _whole(1)) as i:
+            b.store(b.load(number(i, k)), b.gep(to, [b.add(b.mul(k, high), i)]))
+
+    def _beside(self, b: Any, parts: list[Any]) -> Any:
+        """Parts of a register as one."""
+        while len(parts) > 1:
+            count = 2 * parts[0].type.count
+            parts = [self._shuffled(b, *pair, list(range(count))) for pair in zip(parts[::2], parts[1::2], strict=True)]
+        return parts[0]
 
     def _transposed(self, b: Any, rows: list[Any]) -> list[Any]:
-        """Blocks of one number, of two, of four, ... change places with those on the other side of the diagonal."""
-        width, size = len(rows), 1
+        """Blocks of one number, of two, ... change places with those on the other side of the diagonal."""
+        width, size = rows[0].type.count, 1
         rows = list(rows)
-        while size < width:
+        while size < len(rows):
             upper = [width + c - size if c & size else c for c in range(width)]
             lower = [width + c if c & size else c + size for c in range(width)]
-            for r in (r for r in range(width) if not r & size):
+            for r in (r for r in range(len(rows)) if not r & size):
                 pair = rows[r], rows[r + size]
                 rows[r], rows[r + size] = (self._shuffled(b, *pair, places) for places in (upper, lower))
             size *= 2
