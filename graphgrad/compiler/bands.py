@@ -77,8 +77,8 @@ def _cuts(item: Any) -> list[int]:
 
 def _is_tiled_as_well(item: Any, rows: Rows) -> bool:
     """Whether the rows of a band fill register tiles as well as the whole map does."""
-    shapes = [operand.type.shape for operand in item.instruction.inputs]
-    per_sample = [operand.type.per_sample for operand in item.instruction.inputs]
+    shapes = tuple(operand.type.shape for operand in item.instruction.inputs)
+    per_sample = tuple(operand.type.per_sample for operand in item.instruction.inputs)
     whole, part = (tile_of(one, shapes, per_sample).sizes for one in (item.formula, cut(item.formula, rows)))
     return part[0] * part[1] >= whole[0] * whole[1]
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import replace
+from functools import lru_cache
 
 from graphgrad.compiler.indices import Where
 from graphgrad.graph import Axis, Formula, Index, at
 
 
-def residues(formula: Formula) -> list[tuple[Formula, Where]] | None:
+@lru_cache(1024)
+def residues(formula: Formula) -> tuple[tuple[Formula, Where], ...] | None:
     """Formulas without a divided index, and where in the result each lies; None where that is not possible."""
     divided = [index for read in formula.reads for index in read if index.divisor > 1]
     pairs = [_pair(formula, index) for index in divided]
@@ -41,7 +43,7 @@ def residues(formula: Formula) -> list[tuple[Formula, Where]] | None:
                 places[axis] = Index(((Axis(axis.name, count), s),), first)
         else:
             found.append(_placed(formula, places))
-    return found
+    return tuple(found)
 
 
 def _pair(formula: Formula, index: Index) -> tuple[tuple[Axis, int], tuple[Axis, int]] | None:

@@ -31,7 +31,7 @@ class Sums(Values):
         lines = [*self._summed(item.instruction), self._comment(item.instruction)]
         copied: list[Statement] = []
         calls: list[Statement] = []
-        parts = residues(item.formula) or []
+        parts = residues(item.formula) or ()
         for k, (formula, place) in enumerate(parts):
             before, call = self._sum(item, formula, place, f"{k}" * (len(parts) > 1))
             copied += before
@@ -82,8 +82,8 @@ class Sums(Values):
             places[cut] = Index(((start, 1), *running((axes[rows.position],))[0].terms))
             first = shown(Index(((Axis(ROW, band.times), rows.count),)))
         row = None if self.lanes else row_in(instruction, formula)
-        shapes = [operand.type.shape for operand in instruction.inputs]
-        per_sample = [operand.type.per_sample for operand in instruction.inputs]
+        shapes = tuple(operand.type.shape for operand in instruction.inputs)
+        per_sample = tuple(operand.type.per_sample for operand in instruction.inputs)
         tile = tile_of(formula if band is None else rows_of(formula, rows), shapes, per_sample, row)
         by_name = {axis.name: axis for axis in formula.axes}
         sides = [axis and by_name[axis.name] for axis in (tile.left, tile.right)]

@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from graphgrad.compiler.processor import registers_for_lanes
 from graphgrad.compiler.residues import residues
@@ -92,8 +93,9 @@ def _moves_last(axis: Axis, read: Sequence[Index]) -> bool:
     return whole and not any(steps[:-1]) and (not steps or 0 <= steps[-1] <= SEVERAL)
 
 
+@lru_cache(1024)
 def tile_of(
-    formula: Formula, shapes: Sequence[Sequence[int]], per_sample: Sequence[bool], row: Axis | None = None
+    formula: Formula, shapes: tuple[tuple[int, ...], ...], per_sample: tuple[bool, ...], row: Axis | None = None
 ) -> Tile:
     """The tile that needs the fewest loads and products for operands of these shapes, with what is left over at the ends
     of its axes.

@@ -102,7 +102,7 @@ class Elementwise(Operation):
         shown = ", ".join(f"{option}={value!r}" for option, value in self.settings)
         return f"{self.name}({shown})" + ("" if self.built_in else sp.srepr(self.expression))
 
-    @property
+    @cached_property
     def chosen(self) -> tuple[tuple[str, float], ...]:
         """The options that differ from their defaults."""
         defaults = inspect.signature(self.body).parameters
