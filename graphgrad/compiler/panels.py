@@ -26,9 +26,14 @@ class Panels:
     width: int
 
     @property
+    def high(self) -> int:
+        """How far the lines of a panel of the left matrix lie apart: whole registers."""
+        return -(-self.rows // self.width) * self.width
+
+    @property
     def room(self) -> int:
-        """How many numbers are copied at once; the end of a panel is copied by whole registers."""
-        return (-(-HIGH // self.rows) * self.rows + self.columns) * DEEP + 2 * self.width
+        """How many numbers are copied at once."""
+        return (-(-HIGH // self.rows) * self.high + self.columns) * DEEP
 
 
 @lru_cache(maxsize=2)

@@ -70,7 +70,7 @@ class Gemm:
         )
 
         def panel_of_left(row: Any) -> Any:
-            return b.gep(panels_of_left, [b.mul(b.sdiv(row, _whole(tile.rows)), _whole(tile.rows * DEEP))])
+            return b.gep(panels_of_left, [b.mul(b.sdiv(row, _whole(tile.rows)), _whole(tile.high * DEEP))])
 
         with rounds(b, zero, inner, deep) as k:
             depth = self._least(b, deep, b.sub(inner, k))
@@ -81,7 +81,7 @@ class Gemm:
                     first = b.add(m, i)
                     at = self._at(b, left, left_step, left_by_rows, first, k)
                     count = b.sub(rows, first)
-                    b.call(pack, [panel_of_left(i), _whole(tile.rows), at, left_step, left_by_rows, count, depth])
+                    b.call(pack, [panel_of_left(i), _whole(tile.high), at, left_step, left_by_rows, count, depth])
                 with rounds(b, zero, columns, _whole(tile.columns)) as j:
                     at = self._at(b, right, right_step, right_by_rows, k, j)
                     count = b.sub(columns, j)
@@ -122,24 +122,18 @@ class Gemm:
 
     def _panel(self, b: Any, to: Any, high: Any, source: Any, step: Any, across: Any, count: Any, depth: Any) -> None:
         """Copy `depth` lines of `high` numbers each. Number i of line k lies i steps and k numbers from the first, if `across`,
-        or i numbers and k steps; from `count` on it is the last one again.
-
-        It is done by whole registers, and what the last one of a line writes beyond its end is written over.
-        """
-        width = self.tile.width
-        groups, last = b.sdiv(b.add(high, _whole(width - 1)), _whole(width)), b.sub(count, _whole(1))
+        or i numbers and k steps; from `count` on it is the last one again."""
+        width, last = _whole(self.tile.width), b.sub(count, _whole(1))
         with b.if_else(across) as (then, otherwise):
-            with then, rounds(b, _whole(0), groups, _whole(1)) as group:
-                first = b.mul(b.sub(groups, b.add(group, _whole(1))), _whole(width))
+            with then, rounds(b, _whole(0), high, width) as first:
                 begin = self._least(b, first, last)
                 from_here = b.gep(source, [b.mul(begin, step)])
                 self._across(b, b.gep(to, [first]), high, from_here, step, b.sub(last, begin), depth)
             with (
                 otherwise,
                 rounds(b, _whole(0), depth, _whole(1)) as k,
-                rounds(b, _whole(0), groups, _whole(1)) as group,
+                rounds(b, _whole(0), high, width) as first,
             ):
-                first = b.mul(group, _whole(width))
                 target = b.gep(to, [b.add(b.mul(k, high), first)])
                 self._along(b, target, b.gep(source, [b.mul(k, step)]), first, last)
 
@@ -263,7 +257,7 @@ class Gemm:
             found.append(fma(b, number, columns[h], total))
         moved = (
             b.add(k, _whole(1)),
-            b.gep(of_left, [_whole(tile.rows)]),
+            b.gep(of_left, [_whole(tile.high)]),
             b.gep(of_right, [_whole(tile.columns)]),
         )
         rolled(b.module, b.branch(head))
