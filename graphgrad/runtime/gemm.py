@@ -126,9 +126,7 @@ class Gemm:
         width, last = _whole(self.tile.width), b.sub(count, _whole(1))
         with b.if_else(across) as (then, otherwise):
             with then, rounds(b, _whole(0), high, width) as first:
-                begin = self._least(b, first, last)
-                from_here = b.gep(source, [b.mul(begin, step)])
-                self._across(b, b.gep(to, [first]), high, from_here, step, b.sub(last, begin), depth)
+                self._across(b, b.gep(to, [first]), high, source, step, first, last, depth)
             with (
                 otherwise,
                 rounds(b, _whole(0), depth, _whole(1)) as k,
@@ -149,14 +147,14 @@ class Gemm:
                 number = b.load(b.gep(line, [self._least(b, b.add(first, i), last)]))
                 b.store(number, b.gep(target, [i]))
 
-    def _across(self, b: Any, to: Any, high: Any, source: Any, step: Any, last: Any, depth: Any) -> None:
+    def _across(self, b: Any, to: Any, high: Any, source: Any, step: Any, first: Any, last: Any, depth: Any) -> None:
         """The lines lie beside each other: of as many of them as a register has numbers, a few numbers each are transposed
-        at once. They are put where they need not leave their part of a register then."""
+        at once. Those of line i are put into part i // few of register i % few, which they do not leave any more."""
         width, few = self.tile.width, PART // self.bits
         part, vector = ir.VectorType(self.real, few).as_pointer(), self.vector.as_pointer()
 
         def number(i: Any, k: Any) -> Any:
-            return b.gep(source, [b.add(b.mul(self._least(b, i, last), step), k)])
+            return b.gep(source, [b.add(b.mul(self._least(b, b.add(first, i), last), step), k)])
 
         whole = b.mul(b.sdiv(depth, _whole(few)), _whole(few))
         with rounds(b, _whole(0), whole, _whole(few)) as k:
