@@ -94,9 +94,12 @@ def lay_out(
     parts: Mapping[str, tuple[int, ...]],
     lanes: int,
     team: bool,
+    grid: bool,
 ) -> Layout:
     """Find a place for all values and leaves; on `lanes`, a per-sample number takes a place for each of them.
 
+    What a sample has of a value begins where it has that of another of the same size, so that values that have a place in
+    common get no thread into the way of another; on a `grid`, where the samples lie beside each other, so do all.
     `parts` are those of sums that several threads add up, by name and shape.
     """
     layout = Layout()
@@ -137,13 +140,13 @@ def lay_out(
             layout.sections.append(Section(name, None, "kept", kept, leaf.shape, leaf=leaf.op.name))
             kept += _rounded(size)
     passing: list[tuple[tuple[int, int], str, int | None, tuple[int, ...]]] = []
-    briefly: list[Value] = []
+    briefly: dict[int, list[Value]] = {}
     for value in values:
         shape, size = value.shape, math.prod(value.shape)
         if value.pass_ is not None:
             continue
         if value.full and value.passes:
-            briefly.append(value)
+            briefly.setdefault(0 if grid else size, []).append(value)
         elif value.full:
             layout.sections.append(Section(value.name, value.number, "each", each, shape, lanes > 1))
             each += size
@@ -156,11 +159,12 @@ def lay_out(
         layout.sections.append(Section(name, None, "shared", shared, shape))
         shared += math.prod(shape)
     passing += [(span, name, None, shape) for name, shape, span in scratch]
-    places = _Places(each)
-    for value in sorted(briefly, key=lambda one: one.span):
-        at = places.take(math.prod(value.shape), value.span)
-        layout.sections.append(Section(value.name, value.number, "each", at, value.shape))
-    each = places.end
+    for some in briefly.values():
+        places = _Places(each)
+        for value in sorted(some, key=lambda one: one.span):
+            at = places.take(math.prod(value.shape), value.span)
+            layout.sections.append(Section(value.name, value.number, "each", at, value.shape, lanes > 1))
+        each = places.end
     places = _Places(own if team else shared)
     for span, name, number, shape in sorted(passing, key=lambda one: one[0]):
         at = places.take(_rounded(lanes * math.prod(shape)) if team else math.prod(shape), span)

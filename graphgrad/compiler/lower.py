@@ -373,7 +373,7 @@ class Lowering(Sums):
                     self.own_sums.get(instruction, ""),
                     item.over_samples and instruction in self.plan.winners,
                     self._span(instruction),
-                    self.grid and instruction not in self.kept,
+                    instruction not in self.kept,
                 )
                 for instruction, item in items
                 if instruction in self.kept or (instruction in self.needed and not self._is_local(instruction))
@@ -384,6 +384,7 @@ class Lowering(Sums):
             self.parts,
             LANES[self.dtype] if self.lanes else 1,
             self.team and not self.grid,
+            self.grid,
         )
 
     def _nests_with(self, nest: Nest | None) -> tuple[int, int]:
