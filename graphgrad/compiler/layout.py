@@ -98,8 +98,8 @@ def lay_out(
 ) -> Layout:
     """Find a place for all values and leaves; on `lanes`, a per-sample number takes a place for each of them.
 
-    What a sample has of a value begins where it has that of another of the same size, so that values that have a place in
-    common get no thread into the way of another; on a `grid`, where the samples lie beside each other, so do all.
+    Values that have a place in common are of one size, so that a sample has its numbers of all of them in the same place, and
+    no thread gets into the way of another; on a `grid`, where the samples lie beside each other, it does so whatever the size.
     `parts` are those of sums that several threads add up, by name and shape.
     """
     layout = Layout()

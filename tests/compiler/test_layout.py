@@ -1,0 +1,51 @@
+"""The memory of a step: values of a batch share a place where none is read any more when the other is written."""
+
+from itertools import combinations
+from math import prod
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import graphgrad as gg
+from graphgrad.compiler.layout import Value, lay_out
+
+SPANS = st.tuples(st.integers(0, 9), st.integers(0, 9)).map(lambda ends: (min(ends), max(ends)))
+SHAPES = st.sampled_from([(), (4,), (2, 2), (5,), (16,)])
+VALUES = st.lists(st.tuples(SHAPES, SPANS, st.booleans()), max_size=12)
+
+
+@given(VALUES, st.booleans())
+@settings(deadline=None)
+def test_values_in_one_place_are_never_needed_at_once(made, grid):
+    values = [
+        Value(None, k, f"v{k}", shape, full=True, span=span, passes=passes)
+        for k, (shape, span, passes) in enumerate(made)
+    ]
+    layout = lay_out(values, [], [], {}, lanes=1, team=False, grid=grid)
+    place = {section.name: (section.offset, section.offset + prod(section.shape)) for section in layout.sections}
+    for one, other in combinations(values, 2):
+        (begin, end), (other_begin, other_end) = place[one.name], place[other.name]
+        if begin < other_end and other_begin < end:  # they have numbers in common
+            assert one.passes and other.passes
+            assert one.span[1] < other.span[0] or other.span[1] < one.span[0]
+            assert grid or (begin, end) == (other_begin, other_end)  # no thread writes where another one's samples are
+    assert layout.memory.each >= max([end for _, end in place.values()], default=0)
+
+
+@pytest.mark.parametrize("layers", [3, 6])
+def test_what_is_only_passed_on_leaves_its_room_to_the_next(layers):
+    """Each large layer keeps its value and the gradient of its sum, for its weights' gradient at the end; its sum, and the
+    gradient of its value, are made in one place for all layers."""
+    random, width = np.random.default_rng(2), 64
+    with gg.Graph("deep") as g:
+        h = gg.input("x", width)
+        weights = {f"W{k}": random.normal(size=(width, width)) / 8 for k in range(layers)}
+        for name in weights:
+            h = gg.tanh(gg.param(name, width, width) @ h)
+        g.J = gg.batch_mean(gg.sum(gg.square(h)))
+    step = gg.compile(g, "J", wrt=list(weights)).bind(optimizer=gg.SGD(0.1), **weights)
+    (line,) = [line for line in step.source.splitlines() if line.startswith("MEMORY")]
+    each = int(line.split("(")[1].split(",")[1])
+    assert 2 * layers * width <= each <= (2 * layers + 1) * width
