@@ -27,12 +27,12 @@ dsum_l_dB_places = np.array([
 sum_B = contraction(
     "B[i] = b1[i] + W1[i, j] * x[j]",
     {"i": 16, "j": 16},
-    tile={"i": 4},
+    tile={"i": 16},
 )
 sum_dsum_l_dh29 = contraction(
     "dsum_l_dh29[i] = W30[j, i] * dsum_l_dA_34[j]",
     {"i": 16, "j": 16},
-    tile={"i": 4},
+    tile={"i": 16},
 )
 LANES = 16  # samples at once
 MEMORY = (32, 0, 154656)  # numbers: for all, a sample, a thread
