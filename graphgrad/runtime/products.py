@@ -101,16 +101,16 @@ def _beginning(builder: Any, extent: Any, thread: Any, threads: Any) -> Any:
     return builder.select(builder.icmp_signed("<", first, extent), first, extent)
 
 
-in_silence = np.errstate(all="ignore")
+_in_silence = np.errstate(all="ignore")
 """Infinity and what is no number go through a kernel, which says nothing of them; so they do where NumPy stands in."""
 
 
-@in_silence
+@_in_silence
 def _product_in_python(out: Any, left: Any, right: Any, room: Any) -> None:
     np.dot(left, right, out)
 
 
-@in_silence
+@_in_silence
 def _add_product_in_python(out: Any, left: Any, right: Any, scale: Any, keep: Any, room: Any) -> None:
     out[...] = keep * out + scale * (left @ right)
 
@@ -123,7 +123,7 @@ def _share(out: Any, thread: int, threads: int) -> tuple[slice, slice]:
     return (slice(None), some) if columns > rows else (some, slice(None))
 
 
-@in_silence
+@_in_silence
 def _share_of_product_in_python(out: Any, left: Any, right: Any, room: Any, thread: int, threads: int) -> None:
     rows, columns = _share(out, thread, threads)
     out[rows, columns] = left[rows] @ right[:, columns]

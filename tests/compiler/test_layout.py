@@ -49,3 +49,28 @@ def test_what_is_only_passed_on_leaves_its_room_to_the_next(layers):
     (line,) = [line for line in step.source.splitlines() if line.startswith("MEMORY")]
     each = int(line.split("(")[1].split(",")[1])
     assert 2 * layers * width <= each <= (2 * layers + 1) * width
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_step_whose_values_share_their_room_descends_as_one_that_keeps_them_all(threads):
+    """Large layers with values that are read again later, seen in another shape, and summed with one of long before."""
+    random, width = np.random.default_rng(5), 64
+    weights = {f"W{k}": random.normal(size=(width, width)) / 8 for k in range(4)}
+    with gg.Graph("crossed") as g:
+        x = gg.input("x", width)
+        W = [gg.param(name, width, width) for name in weights]
+        first = gg.tanh(W[0] @ x)
+        turned = gg.reshape(gg.reshape(W[1] @ first, (8, 8)).T, (width,))
+        second = gg.sigmoid(turned * first)
+        third = gg.relu(gg.flatten(gg.sin(gg.reshape(W[2] @ second, (2, 32)))) + x)
+        g.J = gg.batch_mean(gg.sum(gg.square(W[3] @ third + turned)))
+    f, samples, before = gg.compile(g, "J", wrt=list(weights)), random.normal(size=(301, width)), gg.num_threads()
+    try:
+        gg.set_num_threads(threads)
+        kept = f(x=samples, **weights)
+        step = f.bind(optimizer=gg.SGD(0.1), **weights)
+        assert step(samples) == pytest.approx(float(kept["J"]))
+    finally:
+        gg.set_num_threads(before)
+    for name, start in weights.items():
+        np.testing.assert_allclose(step.params[name], start - 0.1 * kept.grad[name], rtol=1e-9, atol=1e-12)
