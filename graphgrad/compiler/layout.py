@@ -26,7 +26,8 @@ class Value:
 
     `pass_` is the phase over the samples in which it is summed up, if it is; `plain` where that is not done on lanes. Its
     `span` are the numbers of the nests of loops from the one that makes it to the last one that reads it. What is `full`
-    has a place for each sample, and one that only `passes` is overwritten after that.
+    has a place for each sample, and one that only `passes` is overwritten after that: if it can be by one that is written
+    `over` it, element by element, and else by a later one.
     """
 
     instruction: Instruction
@@ -39,6 +40,7 @@ class Value:
     plain: bool = False
     span: tuple[int, int] = (0, 0)
     passes: bool = False
+    over: tuple[str, ...] = ()
 
 
 class _Places:
@@ -47,21 +49,32 @@ class _Places:
     def __init__(self, first: int) -> None:
         self.end = first
         self._free: list[tuple[int, int]] = []  # where, and how much
-        self._taken: list[tuple[int, int, int]] = []  # until when, where, and how much
+        self._taken: list[tuple[int, int, int, str]] = []  # until when, where, how much, and by which value
 
-    def take(self, size: int, span: tuple[int, int]) -> int:
+    def take(self, name: str, size: int, span: tuple[int, int], over: Sequence[str] = ()) -> int:
+        """A place for a value: that of one over which it is written, if there is one."""
         while self._taken and self._taken[0][0] < span[0]:
-            _, at, count = heapq.heappop(self._taken)
+            _, at, count, _ = heapq.heappop(self._taken)
             self._give(at, count)
-        fitting = [(count, at) for at, count in self._free if count >= size]
-        if fitting:
-            count, at = min(fitting)
-            self._free.remove((at, count))
-            if count > size:
-                bisect.insort(self._free, (at + size, count - size))
+        before = next((one for one in self._taken if one[3] in over), None)
+        if before is not None:
+            self._taken.remove(before)
+            heapq.heapify(self._taken)
+            at = before[1]
         else:
-            at, self.end = self.end, self.end + size
-        heapq.heappush(self._taken, (span[1], at, size))
+            at = self._new(size)
+        heapq.heappush(self._taken, (span[1], at, size, name))
+        return at
+
+    def _new(self, size: int) -> int:
+        fitting = [(count, at) for at, count in self._free if count >= size]
+        if not fitting:
+            self.end += size
+            return self.end - size
+        count, at = min(fitting)
+        self._free.remove((at, count))
+        if count > size:
+            bisect.insort(self._free, (at + size, count - size))
         return at
 
     def _give(self, at: int, count: int) -> None:
@@ -139,7 +152,7 @@ def lay_out(
         else:
             layout.sections.append(Section(name, None, "kept", kept, leaf.shape, leaf=leaf.op.name))
             kept += _rounded(size)
-    passing: list[tuple[tuple[int, int], str, int | None, tuple[int, ...]]] = []
+    passing: list[tuple[tuple[int, int], str, int | None, tuple[int, ...], tuple[str, ...]]] = []
     briefly: dict[int, list[Value]] = {}
     for value in values:
         shape, size = value.shape, math.prod(value.shape)
@@ -151,23 +164,24 @@ def lay_out(
             layout.sections.append(Section(value.name, value.number, "each", each, shape, lanes > 1))
             each += size
         elif value.instruction.type.per_sample:
-            passing.append((value.span, value.name, value.number, shape))
+            passing.append((value.span, value.name, value.number, shape, value.over))
         else:
             layout.sections.append(Section(value.name, value.number, "shared", shared, shape))
             shared += size
     for name, shape in parts.items():
         layout.sections.append(Section(name, None, "shared", shared, shape))
         shared += math.prod(shape)
-    passing += [(span, name, None, shape) for name, shape, span in scratch]
+    passing += [(span, name, None, shape, ()) for name, shape, span in scratch]
     for some in briefly.values():
         places = _Places(each)
         for value in sorted(some, key=lambda one: one.span):
-            at = places.take(math.prod(value.shape), value.span)
+            at = places.take(value.name, math.prod(value.shape), value.span, value.over)
             layout.sections.append(Section(value.name, value.number, "each", at, value.shape, lanes > 1))
         each = places.end
     places = _Places(own if team else shared)
-    for span, name, number, shape in sorted(passing, key=lambda one: one[0]):
-        at = places.take(_rounded(lanes * math.prod(shape)) if team else math.prod(shape), span)
+    for span, name, number, shape, over in sorted(passing, key=lambda one: one[0]):
+        size = _rounded(lanes * math.prod(shape)) if team else math.prod(shape)
+        at = places.take(name, size, span, over)
         layout.sections.append(Section(name, number, "own" if team else "shared", at, shape, lanes > 1))
     own, shared = (places.end, shared) if team else (own, places.end)
     if team:

@@ -245,7 +245,7 @@ class Lowering(Sums):
             return lines
         if instruction in self.updated:
             target, lines = self.updated[instruction], []
-            if any(self._users(instruction)):
+            if self.lifetimes.is_read(instruction):
                 lines, value = [Let(name, value[0])], (name, ATOM)
             return [self._comment(instruction, target), *lines, Store(target, names_of(axes), value[0])]
         if item.formula.reduction is None:
@@ -372,8 +372,9 @@ class Lowering(Sums):
                     item.phase if item.over_samples and not self.grid else None,
                     self.own_sums.get(instruction, ""),
                     item.over_samples and instruction in self.plan.winners,
-                    self._span(instruction),
+                    self.lifetimes.span(instruction),
                     instruction not in self.kept,
+                    tuple(self.array_names[one] for one in self.lifetimes.over(instruction)),
                 )
                 for instruction, item in items
                 if instruction in self.kept or (instruction in self.needed and not self._is_local(instruction))
@@ -389,7 +390,8 @@ class Lowering(Sums):
 
     def _nests_with(self, nest: Nest | None) -> tuple[int, int]:
         """The numbers of the nests that have a piece of working memory: one, or all of them."""
-        return (0, len(self.nests)) if nest is None else (self.nests[nest], self.nests[nest])
+        number = self.lifetimes.number
+        return (0, len(number)) if nest is None else (number[nest], number[nest])
 
     def _work(self) -> tuple[int, int]:
         """About how many numbers are computed for each sample, and once for the step."""

@@ -53,9 +53,10 @@ class Printer:
     def _views(self, used: set[str]) -> None:
         """The arrays that the step uses, by their names."""
         step = self.step
+        made: dict[str, str] = {}
         for section in step.sections:
             if section.name in used and section.name not in self.scalars:
-                self._emit(1, f"{section.name} = {self._view(section)}")
+                self._view_of(1, section.name, self._view(section), made)
         sections = {section.name: section for section in step.sections}
         for flat in step.flats:
             if flat.name in used:
@@ -164,6 +165,13 @@ class Printer:
         before = f"{first} {'+' if apart > 0 else '-'} " if first else ""
         return self._view(sections[0], f"{before}{abs(apart)} * {LAYER}", role.is_flat)
 
+    def _view_of(self, depth: int, name: str, view: str, made: dict[str, str], comment: str = "") -> None:
+        """A view by a name; one that has the place and the shape of another one is that."""
+        line = f"{name} = {made.get(view, view)}"
+        made.setdefault(view, name)
+        fits = 4 * depth + len(line + comment) <= WIDTH
+        self._emit(depth, line + comment * fits)
+
     # -- statements ----------------------------------------------------------------------------------------------
 
     def _statements(self, depth: int, statements: Sequence[Statement]) -> None:
@@ -196,11 +204,11 @@ class Printer:
                 self._emit(depth, f"{self._element(array, index)} {sign} {text}")
             case Repeat(times, roles, body):
                 self._emit(depth, f"for {LAYER} in range({times}):  # alike; the names are those of the first")
+                made: dict[str, str] = {}
                 for role in roles:
-                    line, names = f"{role.name} = {self._role(role)}", [array.name for array in role.arrays]
+                    names = [array.name for array in role.arrays]
                     which = f"  # {names[0]}, {names[1]}, …, {names[-1]}"
-                    fits = 4 * (depth + 1) + len(line + which) <= WIDTH
-                    self._emit(depth + 1, line + which * fits)
+                    self._view_of(depth + 1, role.name, self._role(role), made, which)
                 self._statements(depth + 1, body)
             case Unless(loss):
                 self._emit(depth, f"if {loss} != {loss}:")

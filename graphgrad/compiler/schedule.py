@@ -9,7 +9,7 @@ its own index: what has nothing in common is in loops of its own, so that layers
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,6 +91,23 @@ def substitute(read: Where, axes: tuple[Axis, ...], where: Where) -> Where:
     """The indices of a read when its axes take the values `where`."""
     places = dict(zip(axes, where, strict=True))
     return tuple(index.placed(places) for index in read)
+
+
+def resolved(
+    instruction: Instruction, formula: Formula, inline: Container[Instruction]
+) -> list[tuple[Instruction, Where]]:
+    """What an instruction reads and where, in its own axes, looking through what is written inline."""
+    found: list[tuple[Instruction, Where]] = []
+    stack = list(zip(instruction.inputs, formula.reads, strict=True))
+    while stack:
+        operand, where = stack.pop()
+        if operand in inline:
+            inner = formula_of(operand)
+            for deeper, read in zip(operand.inputs, inner.reads, strict=True):
+                stack.append((deeper, substitute(read, inner.axes, where)))
+        else:
+            found.append((operand, where))
+    return found
 
 
 def schedule(
@@ -336,16 +353,4 @@ class _Scheduler:
         return len(nest.items) < MOST and all(where == own for item, where in reads if item.nest is nest)
 
     def resolved(self, instruction: Instruction) -> list[tuple[Instruction, Where]]:
-        """What the instruction reads and where, in its own axes, looking through what is written inline."""
-        found: list[tuple[Instruction, Where]] = []
-        formula = self.formulas[instruction]
-        stack = list(zip(instruction.inputs, formula.reads, strict=True))
-        while stack:
-            operand, where = stack.pop()
-            if operand in self.inline:
-                inner = self.formulas[operand]
-                for deeper, read in zip(operand.inputs, inner.reads, strict=True):
-                    stack.append((deeper, substitute(read, inner.axes, where)))
-            else:
-                found.append((operand, where))
-        return found
+        return resolved(instruction, self.formulas[instruction], self.inline)

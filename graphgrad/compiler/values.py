@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 
 from graphgrad.compiler.bodies import text_of
 from graphgrad.compiler.indices import Terms, Where, apart, element, running, shown
+from graphgrad.compiler.lifetimes import Lifetimes
 from graphgrad.compiler.loops import Comment, Flat, Store, SumOfProducts, SumOfWinners
 from graphgrad.compiler.names import FIRST, LOOP_NAMES, ROW, Names
 from graphgrad.compiler.program import Instruction, Program, described, formula_of, written
@@ -360,47 +361,10 @@ class Values:
             self._full = {
                 i
                 for i in self.plan.items
-                if i.type.per_sample and (i in self.kept or i in self.plan.products or self._crosses(i))
+                if i.type.per_sample and (i in self.kept or i in self.plan.products or self.lifetimes.crosses(i))
             }
         return self._full
 
-    def _crosses(self, instruction: Instruction) -> bool:
-        mine = self.plan.items[instruction].phase
-        stack = list(self._users(instruction))
-        while stack:
-            user = stack.pop()
-            if user in self.plan.inline:
-                stack.extend(self._users(user))
-            elif self.plan.items[user].phase != mine:
-                return True
-        return False
-
-    def _span(self, instruction: Instruction) -> tuple[int, int]:
-        """The number of the nest that makes a value, and of the last one that reads it."""
-        first = last = self.nests[self.plan.items[instruction].nest]
-        stack = list(self._users(instruction))
-        while stack:
-            user = stack.pop()
-            if user in self.plan.inline:
-                stack.extend(self._users(user))
-            else:
-                last = max(last, self.nests[self.plan.items[user].nest])
-        return first, last
-
     @cached_property
-    def nests(self) -> dict[Nest, int]:
-        """The nests of all phases, numbered in their order; those of a band have one number."""
-        number: dict[Nest, int] = {}
-        for k, nest in enumerate(nest for nests in self.plan.phases.values() for nest in nests):
-            band = self.plan.bands.get(nest)
-            number.setdefault(nest, k)
-            number.update(dict.fromkeys(band.rows, number[nest]) if band is not None else ())
-        return number
-
-    def _users(self, instruction: Instruction) -> Iterable[Instruction]:
-        if not hasattr(self, "_used_by"):
-            self._used_by: dict[Instruction, list[Instruction]] = {}
-            for user in self.program.order:
-                for operand in user.inputs:
-                    self._used_by.setdefault(operand, []).append(user)
-        return self._used_by.get(instruction, [])
+    def lifetimes(self) -> Lifetimes:
+        return Lifetimes(self.plan)

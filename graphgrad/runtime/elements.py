@@ -16,7 +16,7 @@ from graphgrad.runtime.lanes import Lanes
 WHOLE = ir.IntType(64)
 
 
-@dataclass
+@dataclass(eq=False)
 class View:
     """An array: where it begins, and its extents and strides in elements, as constants where they are known."""
 

@@ -175,9 +175,13 @@ class Code:
         given = [name for name in inside if name not in own]
         passed: list[Any] = []
         shapes: list[Any] = []
+        alike: dict[View, str] = {}  # one array may have several names
         for name in given:
             if name in self.views:
                 view = self.views[name]
+                if (known := alike.setdefault(view, name)) != name:
+                    shapes.append(inside.index(known))
+                    continue
                 of_view = [view.data, *view.extents, *view.strides]
                 shapes.append((view.kind, *(getattr(part, "constant", None) for part in of_view[1:])))
                 passed += [part for part in of_view if not isinstance(part, ir.Constant)]
@@ -210,15 +214,19 @@ class Code:
         inner = type(self)(kinds, self.context, ir.IRBuilder(function.append_basic_block("entry")), types.none)
         inner.long = self.long
         values, back = iter(function.args[2:]), []
+        alike: dict[View, View] = {}
         for name in given:
             if name in self.views:
                 view = self.views[name]
+                if view in alike:
+                    inner.views[name] = alike[view]
+                    continue
                 parts = [
                     part if isinstance(part, ir.Constant) else next(values)
                     for part in (view.data, *view.extents, *view.strides)
                 ]
                 count = len(view.extents)
-                inner.views[name] = View(
+                alike[view] = inner.views[name] = View(
                     self.context, inner.b, view.kind, parts[0], parts[1 : 1 + count], parts[1 + count :]
                 )
                 continue
