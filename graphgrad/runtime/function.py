@@ -16,6 +16,7 @@ from graphgrad.calculus.gradient import per_sample_gradient
 from graphgrad.compiler import cache
 from graphgrad.compiler.products import on_lanes
 from graphgrad.compiler.program import Instruction, Program, program
+from graphgrad.compiler.propagation import shown_in
 from graphgrad.compiler.rewrites import PHASES, rewrite
 from graphgrad.compiler.summed import with_sums
 from graphgrad.compiler.winners import with_winners
@@ -30,6 +31,8 @@ from graphgrad.runtime.team import team
 TARGETS = ("numpy", "cpu", "cuda")
 DTYPES = ("float32", "float64")
 _MOST = np.maximum.reduce
+MANY = 2**16
+"""From how many samples on it takes its time to look through them."""
 Asked = str | Node | Iterable[str | Node]
 
 
@@ -154,7 +157,28 @@ class Function:
             bound = [a if a.flags.carray else a.copy() for a in arrays_of], samples or 1, single
         elif self._beyond_unit:
             check(self._beyond_unit, dict(zip(self.leaves, bound[0], strict=True)))
-        return self._run(*bound)
+        result = self._run(*bound)
+        if (
+            bound[1] >= MANY
+            and self._showing
+            and any(result._array(one) != result._array(one) for one in self._numbers_asked)
+        ):
+            bind(self.leaves, arrays, self.dtype)  # warns of inputs that are no numbers
+        return result
+
+    @cached_property
+    def _showing(self) -> frozenset[str]:
+        """The inputs that need not be looked through for what is no number: it shows in a number that is computed."""
+        if self.target != "cpu":
+            return frozenset()
+        found = shown_in(self.program, self._numbers_asked)
+        return frozenset(one.leaf.op.name for one in found if one.leaf is not None)
+
+    @cached_property
+    def _numbers_asked(self) -> list[Instruction]:
+        values = self.program.values
+        asked = dict.fromkeys(values[node] for node in (*self.outputs, *self.gradients.values()))
+        return [one for one in asked if one.inputs and not one.type.shape and not one.type.per_sample]
 
     def _run(self, values: list[Array], samples: int, single: bool) -> Result:
         """Run on arrays as the target takes them."""
@@ -215,6 +239,9 @@ class Function:
                 if array.shape[1:] != shape or (samples and (samples != len(array) or single is not one)):
                     return None
                 samples, single = len(array), one
+                if samples >= MANY and not unit and ident in self._showing:
+                    values.append(array)
+                    continue
             elif array.shape != shape:
                 return None
             flat = array.ravel()

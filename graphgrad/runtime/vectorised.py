@@ -165,6 +165,24 @@ class _Writer:
         """2**n for an integer whose last bits are n and the bias of the exponents; higher bits are shifted out."""
         return self.real(self.b.shl(bits, self.whole(self.form.mantissa)))
 
+    @property
+    def scales(self) -> bool:
+        """Whether the processor multiplies a register of numbers by powers of two, beyond the normal numbers as well."""
+        kind = self.form.real
+        whole = isinstance(kind, ir.VectorType) and kind.count * self.form.width == 512
+        return whole and "avx512f" in features()
+
+    def scaled(self, x: Value, n: Value) -> Value:
+        """x 2ⁿ, rounded once."""
+        kind, name = self.form.real, {32: "ps", 64: "pd"}[self.form.width]
+        chosen, way = ir.IntType(kind.count), ir.IntType(32)
+        function = cgutils.get_or_insert_function(
+            self.b.module,
+            ir.FunctionType(kind, [kind, kind, kind, chosen, way]),
+            f"llvm.x86.avx512.mask.scalef.{name}.512",
+        )
+        return self.b.call(function, (x, n, x, chosen(-1), way(4)))
+
     def rest(self, x: Value, n: Value) -> Value:
         """r = x - n ln 2."""
         return self.fma(n, -self.form.ln2_low, self.fma(n, -self.form.ln2_high, x))
@@ -194,8 +212,12 @@ class _Writer:
     # -- the functions -------------------------------------------------------------------------------------------
 
     def exp(self, x: Value) -> Value:
-        """2ⁿ + 2ⁿ (exp(r) - 1), by one factor of 2ⁿ after the other."""
-        r, first, second = self.reduced(self.clamped(x, self.form.lowest, self.form.highest))
+        """2ⁿ + 2ⁿ (exp(r) - 1), by one factor of 2ⁿ after the other, or at once where the processor scales by a power."""
+        within = self.clamped(x, self.form.lowest, self.form.highest)
+        if self.scales:
+            n, _ = self.nearest(within, 1 / math.log(2), 0)
+            return self.scaled(self.add(self.exp_minus_one(self.rest(within, n)), 1), n)
+        r, first, second = self.reduced(within)
         return self.mul(self.fma(self.exp_minus_one(r), first, first), second)
 
     def expm1(self, x: Value) -> Value:

@@ -88,6 +88,19 @@ def test_nan_and_infinity_go_through_and_nan_is_said(neuron, target):
     assert f(x=np.array([-np.inf, 0.0, 0.0]), t=0.0, w=W)["z"] == -np.inf
 
 
+@pytest.mark.parametrize("value", [gg.sin, gg.relu, lambda x: gg.where(gg.equal(x, 1.0), x, 2.0), gg.step])
+@pytest.mark.parametrize("shape", [(), (2,)])
+def test_nan_among_very_many_samples_is_said_whether_or_not_it_shows_in_the_result(value, shape):
+    with gg.Graph() as g:
+        x = gg.input("x", *shape)
+        g.J = gg.batch_sum(gg.sum(gg.square(value(x))))
+    f, array = gg.compile(g, "J", keep=False), np.linspace(-1, 1, 2**18).reshape(-1, *shape)
+    assert np.isfinite(f(x=array)["J"])  # and nothing is said
+    array[2000] = np.nan
+    with pytest.warns(gg.NotFiniteWarning, match="x holds NaN at sample 2000"):
+        f(x=array)
+
+
 def test_one_compile_serves_every_number_of_samples(neuron):
     f = gg.compile(neuron, "J", wrt="w")
     source = f.source

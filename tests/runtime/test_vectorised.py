@@ -10,6 +10,7 @@ from numba import config, njit
 from scipy import special
 
 from graphgrad.runtime import vectorised
+from graphgrad.runtime.lanes import lanes_at
 
 pytestmark = pytest.mark.skipif(config.DISABLE_JIT, reason="NumPy's functions stand in where Numba is switched off")
 
@@ -67,6 +68,27 @@ def test_the_error_is_within_its_bound(name, dtype):
         unit = np.spacing(np.abs(np.array([float(value) for value in exact]).astype(dtype))).astype(float)
         errors = [abs(float((mp.mpf(float(y)) - e) / u)) for y, e, u in zip(applied(name, x), exact, unit, strict=True)]
     assert max(errors) <= BOUND[name], f"at {x[int(np.argmax(errors))]!r}"
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", BOUND)
+def test_on_lanes_the_bits_are_the_same(name, dtype):
+    function = getattr(vectorised, name)
+
+    @njit(error_model="numpy", fastmath={"contract"})
+    def on_lanes(x, y, blocks):
+        given, found = lanes_at(x, 0, (blocks,)), lanes_at(y, 0, (blocks,))
+        for block in range(blocks):
+            found[block] = function(given[block])
+
+    most, least = np.finfo(dtype).max, np.finfo(dtype).smallest_subnormal
+    special = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, most, -most, least, -least], dtype)
+    gradual = np.log(float(np.finfo(dtype).tiny)) - np.linspace(-2, 40, 300)  # whose exponentials have few digits
+    x = np.r_[special, gradual, points(name, dtype)].astype(dtype)
+    x = x[: x.size // 16 * 16]
+    y = np.empty_like(x)
+    on_lanes(x, y, x.size * x.itemsize // 64)
+    np.testing.assert_array_equal(y, applied(name, x))
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
