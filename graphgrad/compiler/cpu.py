@@ -65,6 +65,7 @@ class _Printer(Printer):
             *(["from graphgrad.runtime.lanewise import function"] if self._lanewise() else ()),
             *(["from graphgrad.runtime.meeting import meet"] if step.team else ()),
             PRODUCTS_IMPORT,
+            *(["from graphgrad.runtime.shares import meet_and_share"] if step.team and step.products else ()),
             *self._imports("vectorised", step.wide),
             "from graphgrad.runtime.views import array_at",
             *self._imports("winners", {"of_winners" for one in sums if isinstance(one, SumOfWinners)}),
@@ -269,7 +270,7 @@ class _Printer(Printer):
             case Product(out, left, right, scale, keep, room):
                 numbers = f", {scale}, {keep}" if scale else ""
                 function = f"{'add_' * bool(scale)}{'share_of_' * self.step.team}product"
-                share = ", thread, threads" * self.step.team
+                share = ", memory, thread, threads" * self.step.team
                 self._emit(depth, f"{function}({out}, {left}, {right}{numbers}, {room}{share})")
             case Divided(scalars, Loop(axis, extent, body)):
                 self._statements(depth, scalars)
@@ -284,8 +285,8 @@ class _Printer(Printer):
             case Alone(body):
                 self._emit(depth, "if thread == 0:")
                 self._statements(depth + 1, body)
-            case Meet():
-                self._emit(depth, "meet(memory, threads)")
+            case Meet(anew):
+                self._emit(depth, f"meet{'_and_share' * anew}(memory, threads)")
             case Together(sums, shared):
                 self._together(depth, sums, shared)
             case _:

@@ -40,7 +40,7 @@ class _Flow:
             self._phase(phase)
         if step.team:
             self._together()
-            self.found.append(Meet())
+            self.found.append(Meet(step.products))
         return self.found
 
     def _phase(self, phase: Samples | Shared) -> None:

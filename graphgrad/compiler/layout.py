@@ -16,8 +16,8 @@ from graphgrad.compiler.program import Instruction
 from graphgrad.compiler.units import LINE
 from graphgrad.graph import Node
 
-MEETING = 2 * LINE
-"""The numbers at the beginning of the memory of a team, by which its threads wait for each other."""
+MEETING = 10 * LINE
+"""The numbers at the beginning of the memory of a team, by which its threads wait for each other and share products."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,7 +163,9 @@ class Alone:
 
 @dataclass(frozen=True, slots=True)
 class Meet:
-    """The threads of a team wait for each other."""
+    """The threads of a team wait for each other; at the end of a step they may share its products `anew`."""
+
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)

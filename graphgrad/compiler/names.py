@@ -47,6 +47,7 @@ RESERVED = frozenset(
         "better",
         "partial",
         "meet",
+        "meet_and_share",
         "lanes_at",
         "load_lanes",
         "choose",

@@ -14,6 +14,8 @@ from graphgrad.runtime.team import threads_for
 
 LINE = 64
 """The bytes of a line of the processor's cache."""
+MEETING = 10 * LINE
+"""At the beginning of the memory, where threads meet and share products."""
 
 
 def aligned(count: int, dtype: Any) -> Any:
@@ -37,7 +39,7 @@ class Reused:
         if raw is None or raw.nbytes < size + LINE or sys.getrefcount(raw) > 2:  # `raw` itself, and the question
             raw = np.empty(size + LINE, np.uint8)
         start = -raw.ctypes.data % LINE
-        raw[: start + 2 * LINE] = 0  # where threads meet
+        raw[: start + MEETING] = 0
         if size <= self.MOST:
             self._raw = raw
         return raw[start : start + size].view(dtype)

@@ -2,13 +2,14 @@
 
 `product(out, left, right, room)` is out = left right, and `add_product(out, left, right, scale, keep, room)` adds to what
 was there: out = keep · out + scale · left right. Matrices are in row order or transposed; in `room`, as large as
-`compiler.panels` says, they are copied piece by piece. `share_of_product` and `add_share_of_product` take the number of a thread
-and of all, and make that thread's share of the result: some of its rows or, where there are more of these, of its columns.
-Each thread reads one operand whole, and so it is the smaller one.
+`compiler.panels` says, they are copied piece by piece. `share_of_product` and `add_share_of_product` take the memory of a team,
+the number of a thread and of all, and make that thread's share of the result (see `shares`): some of its rows or, where there
+are more of these, of its columns. Each thread reads one operand whole, and so it is the smaller one.
 """
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -18,33 +19,42 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from graphgrad.runtime.gemm import TRUTH, Gemm
+from graphgrad.runtime.shares import TOGETHER, share_of, timed
 from graphgrad.runtime.vectors import WHOLE
-
-TOGETHER = 16
-"""Rows and columns are shared so many at a time, where there are as many for each thread: about a tile's."""
 
 
 def _product(typing_context: Any, out: Any, left: Any, right: Any, room: Any) -> Any:
-    return _typed(out, left, right, room)
+    return _typed(out, left, right, room=room)
 
 
 def _add_product(typing_context: Any, out: Any, left: Any, right: Any, scale: Any, keep: Any, room: Any) -> Any:
-    return _typed(out, left, right, out.dtype, out.dtype, room)
+    return _typed(out, left, right, scale=out.dtype, keep=out.dtype, room=room)
 
 
 def _share_of_product(
-    typing_context: Any, out: Any, left: Any, right: Any, room: Any, thread: Any, threads: Any
+    typing_context: Any, out: Any, left: Any, right: Any, room: Any, memory: Any, thread: Any, threads: Any
 ) -> Any:
-    return _typed(out, left, right, room, types.int64, types.int64)
+    return _typed(out, left, right, room=room, memory=memory, thread=types.int64, threads=types.int64)
 
 
 def _add_share_of_product(
-    typing_context: Any, out: Any, left: Any, right: Any, scale: Any, keep: Any, room: Any, thread: Any, threads: Any
+    typing_context: Any,
+    out: Any,
+    left: Any,
+    right: Any,
+    scale: Any,
+    keep: Any,
+    room: Any,
+    memory: Any,
+    thread: Any,
+    threads: Any,
 ) -> Any:
-    return _typed(out, left, right, out.dtype, out.dtype, room, types.int64, types.int64)
+    shared = {"memory": memory, "thread": types.int64, "threads": types.int64}
+    return _typed(out, left, right, scale=out.dtype, keep=out.dtype, room=room, **shared)
 
 
-def _typed(out: Any, left: Any, right: Any, *others: Any) -> Any:
+def _typed(out: Any, left: Any, right: Any, **others: Any) -> Any:
+    """The types of a product's arguments, and its code."""
     matrices = out, left, right
     if out.dtype not in (types.float32, types.float64):
         return None
@@ -57,48 +67,37 @@ def _typed(out: Any, left: Any, right: Any, *others: Any) -> Any:
             for one, value in zip(signature.args[:3], arguments[:3], strict=True)
         ]
         (shape, of_left, of_right) = (cgutils.unpack_tuple(builder, array.shape, 2) for array in arrays)
-        number = context.get_value_type(out.dtype)
-        factors = [value for kind, value in zip(others, arguments[3:], strict=True) if kind == out.dtype]
-        share = [value for kind, value in zip(others, arguments[3:], strict=True) if kind == types.int64]
-        (at,) = (place for place, kind in enumerate(others) if isinstance(kind, types.Array))
-        room = context.make_array(others[at])(context, builder, arguments[3 + at]).data
-        scale, keep = factors or (ir.Constant(number, 1.0), ir.Constant(number, 0.0))
+        more = dict(zip(others, arguments[3:], strict=True))
+        number, zero = context.get_value_type(out.dtype), ir.Constant(WHOLE, 0)
+        room = context.make_array(others["room"])(context, builder, more["room"]).data
+        scale, keep = more.get("scale", ir.Constant(number, 1.0)), more.get("keep", ir.Constant(number, 0.0))
         (rows, columns), inner, wide = shape, of_left[1], shape[1]
-        first_row: Any = ir.Constant(WHOLE, 0)
-        first_column: Any = ir.Constant(WHOLE, 0)
-        if share:
-            thread, threads = share
+        first_row: Any = zero
+        first_column: Any = zero
+        measured: AbstractContextManager[None] = nullcontext()
+        if "memory" in more:
+            memory = context.make_array(others["memory"])(context, builder, more["memory"]).data
+            team = builder.bitcast(memory, WHOLE.as_pointer()), more["thread"], more["threads"]
             by_columns = builder.icmp_signed(">", columns, rows)
-            extent = builder.select(by_columns, columns, rows)
-            first = _beginning(builder, extent, thread, threads)
-            count = builder.sub(_beginning(builder, extent, builder.add(thread, ir.Constant(WHOLE, 1)), threads), first)
+            first, count = share_of(builder, team[0], builder.select(by_columns, columns, rows), *team[1:])
             first_row = builder.select(by_columns, first_row, first)
             first_column = builder.select(by_columns, first, first_column)
             rows, columns = builder.select(by_columns, rows, count), builder.select(by_columns, count, columns)
+            measured = timed(builder, *team)
 
         def part(kind: Any, shape: Any, array: Any, row: Any, column: Any) -> tuple[Any, Any, Any]:
             in_rows = kind.layout == "C"
             step, far, near = (shape[1], row, column) if in_rows else (shape[0], column, row)
             return builder.gep(array.data, [builder.add(builder.mul(far, step), near)]), step, TRUTH(in_rows)
 
-        zero = ir.Constant(WHOLE, 0)
         target, _, _ = part(out, shape, arrays[0], first_row, first_column)
         a, b = part(left, of_left, arrays[1], first_row, zero), part(right, of_right, arrays[2], zero, first_column)
         gemm = Gemm(builder.module, number, out.dtype.bitwidth).function()
-        builder.call(gemm, [target, wide, rows, columns, inner, *a, *b, scale, keep, room])
+        with measured:
+            builder.call(gemm, [target, wide, rows, columns, inner, *a, *b, scale, keep, room])
         return context.get_dummy_value()
 
-    return types.none(out, left, right, *others), generate
-
-
-def _beginning(builder: Any, extent: Any, thread: Any, threads: Any) -> Any:
-    """Where the share of a thread begins."""
-    one, most, each = ir.Constant(WHOLE, 1), ir.Constant(WHOLE, TOGETHER), builder.sdiv(extent, threads)
-    together = builder.select(builder.icmp_signed("<", each, most), each, most)
-    together = builder.select(builder.icmp_signed("<", together, one), one, together)
-    count = builder.sdiv(builder.sub(builder.add(extent, together), one), together)
-    first = builder.mul(builder.sdiv(builder.mul(count, thread), threads), together)
-    return builder.select(builder.icmp_signed("<", first, extent), first, extent)
+    return types.none(out, left, right, *others.values()), generate
 
 
 _in_silence = np.errstate(all="ignore")
@@ -124,13 +123,15 @@ def _share(out: Any, thread: int, threads: int) -> tuple[slice, slice]:
 
 
 @_in_silence
-def _share_of_product_in_python(out: Any, left: Any, right: Any, room: Any, thread: int, threads: int) -> None:
+def _share_of_product_in_python(
+    out: Any, left: Any, right: Any, room: Any, memory: Any, thread: int, threads: int
+) -> None:
     rows, columns = _share(out, thread, threads)
     out[rows, columns] = left[rows] @ right[:, columns]
 
 
 def _add_share_of_product_in_python(
-    out: Any, left: Any, right: Any, scale: Any, keep: Any, room: Any, thread: int, threads: int
+    out: Any, left: Any, right: Any, scale: Any, keep: Any, room: Any, memory: Any, thread: int, threads: int
 ) -> None:
     rows, columns = _share(out, thread, threads)
     _add_product_in_python(out[rows, columns], left[rows], right[:, columns], scale, keep, room)

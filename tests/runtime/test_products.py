@@ -8,6 +8,7 @@ from numba import config, float32, float64, njit
 
 from graphgrad.compiler.panels import DEEP, HIGH, Panels, panels_of
 from graphgrad.runtime import gemm
+from graphgrad.runtime.memory import MEETING
 from graphgrad.runtime.products import add_product, add_share_of_product, product, share_of_product
 
 random = np.random.default_rng(8)
@@ -19,8 +20,8 @@ def whole(out, left, right, room):
 
 
 @njit
-def share(out, left, right, room, thread, threads):
-    share_of_product(out, left, right, room, thread, threads)
+def share(out, left, right, room, memory, thread, threads):
+    share_of_product(out, left, right, room, memory, thread, threads)
 
 
 @njit
@@ -29,8 +30,8 @@ def added(out, left, right, scale, keep, room):
 
 
 @njit
-def added_share(out, left, right, scale, keep, room, thread, threads):
-    add_share_of_product(out, left, right, scale, keep, room, thread, threads)
+def added_share(out, left, right, scale, keep, room, memory, thread, threads):
+    add_share_of_product(out, left, right, scale, keep, room, memory, thread, threads)
 
 
 def room_for(dtype):
@@ -66,15 +67,16 @@ def test_shares_make_up_the_product(rows, columns, left_turned, right_turned, dt
     summed = before.copy()
     added(summed, a, b, dtype(0.5), dtype(-2.0), room)
     np.testing.assert_allclose(summed, -2 * before + 0.5 * expected, **close)
+    memory = np.zeros(MEETING // np.dtype(dtype).itemsize, dtype)
     for threads in (1, 2, 3):
         parts, sums = np.full((threads, rows, columns), np.nan, dtype), before.copy()
         for thread in range(threads):
-            share(parts[thread], a, b, room, thread, threads)
-            added_share(sums, a, b, dtype(0.5), dtype(-2.0), room, thread, threads)
+            share(parts[thread], a, b, room, memory, thread, threads)
+            added_share(sums, a, b, dtype(0.5), dtype(-2.0), room, memory, thread, threads)
         made = np.isfinite(parts)
         assert (made.sum(0) == 1).all()  # each number by one thread
         assert made.sum((1, 2)).max() <= (
-            max(rows, columns) / threads + min(16, max(rows, columns) / threads + 1)
+            max(rows, columns) / threads + min(32, max(rows, columns) / threads + 1)
         ) * min(rows, columns)
         tolerance = close if config.DISABLE_JIT else {"rtol": 0, "atol": 0}  # NumPy's product rounds by the shape
         np.testing.assert_allclose(np.nansum(parts, 0), out, **tolerance)  # the same bits, whoever makes a number
