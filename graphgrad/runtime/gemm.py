@@ -2,8 +2,8 @@
 
 C = keep · C + scale · A B, of matrices in row order or transposed. A panel holds a few rows of A, or columns of B, number
 beside number as a tile reads them. Of A so many rows are copied at once as stay in the second cache, of B one panel, which
-stays in the first. The sums over a block of the inner axis are added to C; those of each number of C are added in the same
-order whatever share of C is asked for.
+stays in the first. At the edges of C are tiles of a third of the rows, or of half the columns. The sums over a block of the
+inner axis are added to C; those of each number of C are added in the same order whatever share of C is asked for.
 Source: Goto and van de Geijn, Anatomy of high-performance matrix multiplication, 2008; Van Zee and van de Geijn, BLIS: A
 framework for rapidly instantiating BLAS functionality, 2015.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
@@ -64,10 +65,7 @@ class Gemm:
         tile, zero = self.tile, _whole(0)
         panel_of_right, panels_of_left = room, b.gep(room, [_whole(tile.columns * DEEP)])
         high, deep = self._even(b, rows, HIGH, tile.rows), self._even(b, inner, DEEP, tile.width)
-        pack, multiply = (
-            self._function("panel", self._panel_kinds, self._panel),
-            self._function("tile", [WHOLE, *[self.pointer] * 3, WHOLE, WHOLE, WHOLE, self.real, self.real], self._tile),
-        )
+        pack = self._function("panel", self._panel_kinds, self._panel)
 
         def panel_of_left(row: Any) -> Any:
             return b.gep(panels_of_left, [b.mul(b.sdiv(row, _whole(tile.rows)), _whole(tile.high * DEEP))])
@@ -93,8 +91,8 @@ class Gemm:
                     with rounds(b, zero, height, _whole(tile.rows)) as i:
                         target = b.gep(c, [b.add(b.mul(b.add(m, i), wide), j)])
                         used = self._least(b, _whole(tile.rows), b.sub(height, i))
-                        b.call(
-                            multiply, [depth, panel_of_left(i), panel_of_right, target, wide, used, width, scale, kept]
+                        self._multiply(
+                            b, [depth, panel_of_left(i), panel_of_right, target, wide, used, width, scale, kept]
                         )
 
     @staticmethod
@@ -192,8 +190,29 @@ class Gemm:
 
     # -- tiles -------------------------------------------------------------------------------------------------------
 
+    def _multiply(self, b: Any, given: list[Any]) -> None:
+        """A tile that is a register wide where that is enough, or a third as high, or whole."""
+        kinds = [WHOLE, *[self.pointer] * 3, WHOLE, WHOLE, WHOLE, self.real, self.real]
+        _, _, _, _, _, rows, columns, _, _ = given
+
+        def tile(high: int, registers: int) -> None:
+            write = partial(self._tile, high, registers)
+            b.call(self._function(f"tile.{high}.{registers}", kinds, write), given)
+
+        all_, few = self.tile.rows, self.tile.rows // 3
+        with b.if_else(b.icmp_signed("<=", columns, _whole(self.tile.width))) as (narrow, wide):
+            with narrow:
+                tile(all_, 1)
+            with wide, b.if_else(b.icmp_signed("<=", rows, _whole(few))) as (low, high):
+                with low:
+                    tile(few, 2)
+                with high:
+                    tile(all_, 2)
+
     def _tile(
         self,
+        high: int,
+        registers: int,
         b: Any,
         depth: Any,
         left: Any,
@@ -205,19 +224,17 @@ class Gemm:
         scale: Any,
         keep: Any,
     ) -> None:
-        """The sums of a tile; only so many of its rows and columns are stored."""
-        tile, width, vector = self.tile, self.tile.width, self.vector.as_pointer()
-        cells = list(itertools.product(range(tile.rows), range(2)))
+        """The sums of a tile, which is so many rows high and registers wide; only so many of its rows and columns are stored."""
+        width, broad, vector = self.tile.width, registers * self.tile.width, self.vector.as_pointer()
+        cells = list(itertools.product(range(high), range(registers)))
         anew = b.fcmp_ordered("==", keep, ir.Constant(self.real, 0.0))
-        part = b.not_(
-            b.and_(b.icmp_signed("==", rows, _whole(tile.rows)), b.icmp_signed("==", columns, _whole(tile.columns)))
-        )
-        own = b.bitcast(cgutils.alloca_once(b, ir.ArrayType(self.real, tile.rows * tile.columns)), self.pointer)
-        own_wide = _whole(tile.columns)
+        part = b.not_(b.and_(b.icmp_signed("==", rows, _whole(high)), b.icmp_signed("==", columns, _whole(broad))))
+        own = b.bitcast(cgutils.alloca_once(b, ir.ArrayType(self.real, high * broad)), self.pointer)
+        own_wide = _whole(broad)
         with b.if_then(b.and_(part, b.not_(anew))):
             self._copy(b, own, own_wide, to, wide, rows, columns)
-        self._fetch(b, [b.gep(to, [b.mul(self._least(b, _whole(i), rows), wide)]) for i in range(tile.rows)])
-        sums = self._sums(b, depth, left, right, cells)
+        self._fetch(b, [b.gep(to, [b.mul(self._least(b, _whole(i), rows), wide)]) for i in range(high)])
+        sums = self._sums(b, depth, left, right, cells, registers)
         target, step = b.select(part, own, to), b.select(part, own_wide, wide)
         scales, keeps = spread(b, scale, self.vector), spread(b, keep, self.vector)
         zeros = ir.Constant(self.vector, [0.0] * width)
@@ -235,7 +252,9 @@ class Gemm:
             number = b.load(b.gep(source, [b.add(b.mul(i, source_wide), j)]))
             b.store(number, b.gep(to, [b.add(b.mul(i, to_wide), j)]))
 
-    def _sums(self, b: Any, depth: Any, left: Any, right: Any, cells: list[tuple[int, int]]) -> list[Any]:
+    def _sums(
+        self, b: Any, depth: Any, left: Any, right: Any, cells: list[tuple[int, int]], registers: int
+    ) -> list[Any]:
         """A loop along two panels, through which the sums are carried in registers."""
         tile, width, vector = self.tile, self.tile.width, self.vector.as_pointer()
         zero = ir.Constant(self.vector, [0.0] * width)
@@ -247,7 +266,9 @@ class Gemm:
         sums = [b.phi(self.vector) for _ in cells]
         b.cbranch(b.icmp_signed("<", k, depth), inside, after)
         b.position_at_end(inside)
-        columns = [b.load(b.bitcast(b.gep(of_right, [_whole(h * width)]), vector), align=self.align) for h in range(2)]
+        columns = [
+            b.load(b.bitcast(b.gep(of_right, [_whole(h * width)]), vector), align=self.align) for h in range(registers)
+        ]
         found, number = [], None
         for (i, h), total in zip(cells, sums, strict=True):
             if h == 0:  # just before it is used, so that it needs no register for long
