@@ -10,19 +10,24 @@ from graphgrad.runtime.views import array_at
 
 real = np.float32
 x_places = np.array([
-    139024, 139552, 139808, 140064, 140320, 140576, 140832, 141088, 141344, 141600, 141856, 142112,
-    142368, 142624, 142880, 143136, 143392, 143648, 143904, 144160, 144416, 144672, 144928, 145184,
-    145440, 145696, 145952, 146208, 146464, 146720
+    139024, 139296, 139552, 139808, 140064, 140320, 140576, 140832, 141088, 141344, 141600, 141856,
+    142112, 142368, 142624, 142880, 143136, 143392, 143648, 143904, 144160, 144416, 144672, 144928,
+    145184, 145440, 145696, 145952, 146208, 146464
 ], np.int64)
-dsum_l_dA_34_places = np.array([
-    139296, 147232, 147488, 147744, 148000, 148256, 148512, 148768, 149024, 149280, 149536, 149792,
+dsum_l_dh_places = np.array([
+    146720, 147232, 147488, 147744, 148000, 148256, 148512, 148768, 149024, 149280, 149536, 149792,
     150048, 150304, 150560, 150816, 151072, 151328, 151584, 151840, 152096, 152352, 152608, 152864,
     153120, 153376, 153632, 153888, 154144
 ], np.int64)
+dsum_l_dA_34_places = np.array([
+    146976, 146720, 147232, 147488, 147744, 148000, 148256, 148512, 148768, 149024, 149280, 149536,
+    149792, 150048, 150304, 150560, 150816, 151072, 151328, 151584, 151840, 152096, 152352, 152608,
+    152864, 153120, 153376, 153632, 153888
+], np.int64)
 dsum_l_dB_places = np.array([
-    154400, 154144, 153888, 153632, 153376, 153120, 152864, 152608, 152352, 152096, 151840, 151584,
-    151328, 151072, 150816, 150560, 150304, 150048, 149792, 149536, 149280, 149024, 148768, 148512,
-    148256, 148000, 147744, 147488, 147232, 139296
+    154144, 153888, 153632, 153376, 153120, 152864, 152608, 152352, 152096, 151840, 151584, 151328,
+    151072, 150816, 150560, 150304, 150048, 149792, 149536, 149280, 149024, 148768, 148512, 148256,
+    148000, 147744, 147488, 147232, 146720, 146976
 ], np.int64)
 sum_B = contraction(
     "B[i] = b1[i] + W1[i, j] * x[j]",
@@ -35,7 +40,7 @@ sum_dsum_l_dh29 = contraction(
     tile={"i": 16},
 )
 LANES = 16  # samples at once
-MEMORY = (32, 0, 154656)  # numbers: for all, a sample, a thread
+MEMORY = (32, 0, 154400)  # numbers: for all, a sample, a thread
 WORK = 24274  # about so many numbers are computed for each sample
 SECTIONS = {  # where a value begins, how much further for each sample, shape, per sample
     155: (32, 0, (), False),  # sum_l
@@ -174,7 +179,7 @@ def step(x_data, t_data, parameters, memory, thread, threads):
     N = x_data.shape[0]  # samples
     blocks = (N + 15) // 16  # of 16 samples, the last one perhaps of fewer
     areas = 32  # where those of the threads begin
-    mine = areas + 154656 * thread  # where that of this thread begins
+    mine = areas + 154400 * thread  # where that of this thread begins
     sum_l = array_at(memory, areas, ())
     dsum_l_dw = array_at(memory, areas + 8161, (16,))
     sum_l_lanes = lanes_at(memory, mine + 8192, ())
@@ -184,10 +189,8 @@ def step(x_data, t_data, parameters, memory, thread, threads):
     t = lanes_at(memory, mine + 139280, ())
     w = array_at(parameters, 8160, (16,))
     rate = array_at(parameters, 8176, ())
-    B = lanes_at(memory, mine + 139296, (16,))
-    h30 = lanes_at(memory, mine + 146976, (16,))
-    dsum_l_dA_34 = lanes_at(memory, mine + 139296, (16,))
-    dsum_l_dh29 = lanes_at(memory, mine + 146976, (16,))
+    h30 = lanes_at(memory, mine + 146720, (16,))
+    dsum_l_dA_34 = lanes_at(memory, mine + 146976, (16,))
     # the sums over the samples begin at 0
     memory[mine : mine + 8177] = real(0.0)
     # this thread's share of the blocks
@@ -200,16 +203,17 @@ def step(x_data, t_data, parameters, memory, thread, threads):
             load_lanes(x_data, 16 * block, x)
             load_lanes(t_data, 16 * block, t)
             for layer in range(30):  # alike; the names are those of the first
+                B_here = lanes_at(memory, mine + 139296 + 256 * layer, (16,))  # B, D, …, A_34
                 W_here = array_at(parameters, 272 * layer, (16, 16))  # W1, W2, …, W30
                 x_here = lanes_at(memory, mine + x_places[layer], (16,))  # x, h1, …, h29
                 b_here = array_at(parameters, 256 + 272 * layer, (16,))  # b1, b2, …, b30
-                h_here = lanes_at(memory, mine + 139552 + 256 * layer, (16,))  # h1, h2, …, h30
+                h_here = B_here  # h1, h2, …, h30
                 # A = W⁽¹⁾x
                 # B = A + b⁽¹⁾
-                sum_B(B, W_here, x_here, b_here)
+                sum_B(B_here, W_here, x_here, b_here)
                 for i in range(16):
                     # h⁽¹⁾ = tanh(B)
-                    h1_i = tanh(B[i])
+                    h1_i = tanh(B_here[i])
                     h_here[i] = h1_i
             # z = wᵀh⁽³⁰⁾
             z_n = real(0.0)
@@ -233,16 +237,17 @@ def step(x_data, t_data, parameters, memory, thread, threads):
                 # ∂Σl/∂w = Σₙ ∂Σl/∂z · h⁽³⁰⁾
                 dsum_l_dw_lanes[i] += choose(alive, dsum_l_dz_n * h30[i], real(0.0))
             for layer in range(29):  # alike; the names are those of the first
+                dsum_l_dh_here = lanes_at(memory, mine + dsum_l_dh_places[layer], (16,))
                 W_here = array_at(parameters, 7888 - 272 * layer, (16, 16))  # W30, W29, …, W2
                 dsum_l_dA_34_here = lanes_at(memory, mine + dsum_l_dA_34_places[layer], (16,))
-                h_here = lanes_at(memory, mine + 146720 - 256 * layer, (16,))  # h29, h28, …, h1
-                dsum_l_dA_32_here = lanes_at(memory, mine + 147232 + 256 * layer, (16,))
+                h_here = lanes_at(memory, mine + 146464 - 256 * layer, (16,))  # h29, h28, …, h1
+                dsum_l_dA_32_here = dsum_l_dh_here  # dsum_l_dA_32, dsum_l_dA_30, …, dsum_l_dB
                 dsum_l_db_lanes_here = lanes_at(memory, mine + 134160 - 4352 * layer, (16,))
                 # ∂Σl/∂h⁽²⁹⁾ = W⁽³⁰⁾ᵀ ∂Σl/∂A₃₃
-                sum_dsum_l_dh29(dsum_l_dh29, W_here, dsum_l_dA_34_here)
+                sum_dsum_l_dh29(dsum_l_dh_here, W_here, dsum_l_dA_34_here)
                 for i in range(16):
                     # ∂Σl/∂A₃₂ = ∂Σl/∂h⁽²⁹⁾ ⊙ (1 − h⁽²⁹⁾²)
-                    dsum_l_dA_32_i = dsum_l_dh29[i] * (real(1.0) - h_here[i] * h_here[i])
+                    dsum_l_dA_32_i = dsum_l_dh_here[i] * (real(1.0) - h_here[i] * h_here[i])
                     dsum_l_dA_32_here[i] = dsum_l_dA_32_i
                     # ∂Σl/∂b⁽²⁹⁾ = Σₙ ∂Σl/∂A₃₂
                     dsum_l_db_lanes_here[i] += choose(alive, dsum_l_dA_32_i, real(0.0))
@@ -264,7 +269,7 @@ def step(x_data, t_data, parameters, memory, thread, threads):
     # the sums of all threads go into those of the first
     for k in range(1, threads):
         for i in range(8177 * thread // threads, 8177 * (thread + 1) // threads):
-            memory[areas + i] += memory[areas + 154656 * k + i]
+            memory[areas + i] += memory[areas + 154400 * k + i]
     meet(memory, threads)
     loss = sum_l[()]
     if loss != loss:

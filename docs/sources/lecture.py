@@ -50,7 +50,7 @@ def step(x_data, t_data, parameters, memory, thread, threads):
     B = lanes_at(memory, mine + 384, (3,))
     D = lanes_at(memory, mine + 432, (3,))
     dsum_l_dC = lanes_at(memory, mine + 480, (3,))
-    dsum_l_dA = lanes_at(memory, mine + 432, (3,))
+    dsum_l_dA = D  # in its place
     # the sums over the samples begin at 0
     memory[mine : mine + 19] = real(0.0)
     # this thread's share of the blocks

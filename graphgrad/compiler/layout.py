@@ -16,8 +16,9 @@ from graphgrad.compiler.program import Instruction
 from graphgrad.compiler.units import LINE
 from graphgrad.graph import Node
 
-MEETING = 10 * LINE
-"""The numbers at the beginning of the memory of a team, by which its threads wait for each other and share products."""
+MEETING, SHARING = 2 * LINE, 8 * LINE
+"""The numbers at the beginning of the memory of a team, by which its threads wait for each other, and those by which they
+share products."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,7 @@ def lay_out(
     lanes: int,
     team: bool,
     grid: bool,
+    products: bool = False,
 ) -> Layout:
     """Find a place for all values and leaves; on `lanes`, a per-sample number takes a place for each of them.
 
@@ -122,7 +124,8 @@ def lay_out(
             sums.setdefault(value.pass_, []).append(value)
     for summed in sums.values():
         summed.sort(key=lambda value: value.plain)
-    shared, own, each, kept = MEETING if team else 0, 0, 0, 0
+    shared = (MEETING + SHARING * products) * team
+    own = each = kept = 0
     for pass_, summed in sorted(sums.items()):
         at = own if team else shared
         first = at

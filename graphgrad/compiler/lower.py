@@ -386,6 +386,7 @@ class Lowering(Sums):
             LANES[self.dtype] if self.lanes else 1,
             self.team and not self.grid,
             self.grid,
+            bool(self.plan.products),
         )
 
     def _nests_with(self, nest: Nest | None) -> tuple[int, int]:

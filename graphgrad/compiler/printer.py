@@ -168,6 +168,7 @@ class Printer:
     def _view_of(self, depth: int, name: str, view: str, made: dict[str, str], comment: str = "") -> None:
         """A view by a name; one that has the place and the shape of another one is that."""
         line = f"{name} = {made.get(view, view)}"
+        comment = comment or "  # in its place" * (view in made)
         made.setdefault(view, name)
         fits = 4 * depth + len(line + comment) <= WIDTH
         self._emit(depth, line + comment * fits)
