@@ -232,32 +232,45 @@ class _Writer:
         b, form = self.b, self.form
         least = 2.0 ** (1 - form.bias)
         tiny = b.fcmp_ordered("<", x, self.number(least))
-        normal = b.select(tiny, self.mul(x, 2.0**form.mantissa), x)
-        base = b.bitcast(self.number(math.sqrt(0.5)), form.integer)
-        bits = self.bits(normal)
-        exponent = b.ashr(b.sub(bits, base), self.whole(form.mantissa))
-        m = self.real(b.sub(bits, b.shl(exponent, self.whole(form.mantissa))))
-        k = self.sub(b.sitofp(exponent, form.real), b.select(tiny, self.number(form.mantissa), self.number(0)))
-        f = self.sub(m, 1)
-        s = self.div(f, self.add(f, 2))
-        z = self.mul(s, s)
-        series = self.polynomial(z, [float(Fraction(2, 2 * j + 1)) for j in range(1, form.odd_terms)])
-        # ln m = f - f²/2 + s (f²/2 + z·series), so that the leading part f is exact
-        square = self.mul(self.mul(f, f), 0.5)
-        tail = self.mul(s, self.fma(z, series, square))
-        result = self.fma(k, form.ln2_high, self.add(f, self.sub(self.fma(k, form.ln2_low, tail), square)))
-        result = self.where("==", x, math.inf, x, result)
-        result = self.where("==", x, 0, -math.inf, result)
-        return self.where("<", x, 0, math.nan, b.select(b.fcmp_unordered("uno", x, x), x, result))
+        exponent, m = self.split(b.select(tiny, self.mul(x, 2.0**form.mantissa), x))
+        exponent = b.sub(exponent, b.select(tiny, self.whole(form.mantissa), self.whole(0)))
+        return self.special_of_log(x, self.series_of_log(exponent, self.sub(m, 1)))
 
     def log1p(self, x: Value) -> Value:
-        """ln(1 + x) with what 1 + x loses put back."""
+        """1 + x = 2ᵏ m, where m - 1 = 2⁻ᵏ x + (2⁻ᵏ - 1) keeps the digits of x that 1 + x loses."""
+        form = self.form
         u = self.add(x, 1)
-        lost = self.div(self.sub(x, self.sub(u, 1)), u)
-        result = self.add(self.log(u), lost)
-        result = self.where("==", u, 1, x, result)
-        result = self.where("==", u, math.inf, u, result)
-        return self.where("==", u, 0, -math.inf, result)
+        exponent, m = self.split(u)
+        scale = self.real(self.b.sub(self.bits(1.0), self.b.shl(exponent, self.whole(form.mantissa))))
+        f = self.fma(x, scale, self.sub(scale, 1))
+        f = self.where(">", u, 2.0 ** (form.mantissa + 2), self.sub(m, 1), f)
+        return self.where("==", x, 0, x, self.special_of_log(u, self.series_of_log(exponent, f)))
+
+    def split(self, x: Value) -> tuple[Value, Value]:
+        """k and m of x = 2ᵏ m with m in [√½, √2]."""
+        b, form = self.b, self.form
+        base = b.bitcast(self.number(math.sqrt(0.5)), form.integer)
+        bits = self.bits(x)
+        exponent = b.ashr(b.sub(bits, base), self.whole(form.mantissa))
+        m = self.real(b.sub(bits, b.shl(exponent, self.whole(form.mantissa))))
+        return exponent, m
+
+    def series_of_log(self, exponent: Value, f: Value) -> Value:
+        """ln(2ᵏ (1 + f)) = k ln 2 + f - f²/2 + s (f²/2 + z·series), so that the leading part f is exact."""
+        k = self.b.sitofp(exponent, self.form.real)
+        s = self.div(f, self.add(f, 2))
+        z = self.mul(s, s)
+        series = self.polynomial(z, [float(Fraction(2, 2 * j + 1)) for j in range(1, self.form.odd_terms)])
+        square = self.mul(self.mul(f, f), 0.5)
+        tail = self.mul(s, self.fma(z, series, square))
+        rest = self.sub(self.fma(k, self.form.ln2_low, tail), square)
+        return self.fma(k, self.form.ln2_high, self.add(f, rest))
+
+    def special_of_log(self, x: Value, result: Value) -> Value:
+        """What the logarithm of infinity, of 0, of less, and of what is no number is."""
+        result = self.where("==", x, math.inf, x, result)
+        result = self.where("==", x, 0, -math.inf, result)
+        return self.where("<", x, 0, math.nan, self.b.select(self.b.fcmp_unordered("uno", x, x), x, result))
 
     def tanh(self, x: Value) -> Value:
         """-e / (e + 2) with e = exp(-2|x|) - 1, and the sign of x."""
