@@ -20,11 +20,10 @@ from numba.core import cgutils
 
 from graphgrad.compiler.panels import DEEP, HIGH, panels_of
 from graphgrad.runtime.lanes import spread
+from graphgrad.runtime.transposition import PART, columns_of
 from graphgrad.runtime.vectors import WHOLE, fma, rolled, rounds
 
 TRUTH = ir.IntType(1)
-PART = 128
-"""The bits of a register within which its numbers change places in one instruction."""
 
 
 def _whole(value: int) -> Any:
@@ -147,7 +146,7 @@ class Gemm:
 
     def _across(self, b: Any, to: Any, high: Any, source: Any, step: Any, first: Any, last: Any, depth: Any) -> None:
         """The lines lie beside each other: of as many of them as a register has numbers, a few numbers each are transposed
-        at once. Those of line i are put into part i // few of register i % few, which they do not leave any more."""
+        at once."""
         width, few = self.tile.width, PART // self.bits
         part, vector = ir.VectorType(self.real, few).as_pointer(), self.vector.as_pointer()
 
@@ -157,36 +156,11 @@ class Gemm:
         whole = b.mul(b.sdiv(depth, _whole(few)), _whole(few))
         with rounds(b, _whole(0), whole, _whole(few)) as k:
             parts = [b.load(b.bitcast(number(_whole(i), k), part), align=self.align) for i in range(width)]
-            rows = [self._beside(b, parts[i::few]) for i in range(few)]
-            for i, column in enumerate(self._transposed(b, rows)):
+            for i, column in enumerate(columns_of(b, parts)):
                 place = b.gep(to, [b.mul(b.add(k, _whole(i)), high)])
                 b.store(column, b.bitcast(place, vector), align=self.align)
         with rounds(b, whole, depth, _whole(1)) as k, rounds(b, _whole(0), _whole(width), _whole(1)) as i:
             b.store(b.load(number(i, k)), b.gep(to, [b.add(b.mul(k, high), i)]))
-
-    def _beside(self, b: Any, parts: list[Any]) -> Any:
-        """Parts of a register as one."""
-        while len(parts) > 1:
-            count = 2 * parts[0].type.count
-            parts = [self._shuffled(b, *pair, list(range(count))) for pair in zip(parts[::2], parts[1::2], strict=True)]
-        return parts[0]
-
-    def _transposed(self, b: Any, rows: list[Any]) -> list[Any]:
-        """Blocks of one number, of two, ... change places with those on the other side of the diagonal."""
-        width, size = rows[0].type.count, 1
-        rows = list(rows)
-        while size < len(rows):
-            upper = [width + c - size if c & size else c for c in range(width)]
-            lower = [width + c if c & size else c + size for c in range(width)]
-            for r in (r for r in range(len(rows)) if not r & size):
-                pair = rows[r], rows[r + size]
-                rows[r], rows[r + size] = (self._shuffled(b, *pair, places) for places in (upper, lower))
-            size *= 2
-        return rows
-
-    @staticmethod
-    def _shuffled(b: Any, one: Any, other: Any, places: list[int]) -> Any:
-        return b.shuffle_vector(one, other, ir.Constant(ir.VectorType(ir.IntType(32), len(places)), places))
 
     # -- tiles -------------------------------------------------------------------------------------------------------
 

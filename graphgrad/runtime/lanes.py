@@ -23,6 +23,7 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 from numba.extending import intrinsic, register_model
 
 from graphgrad.compiler.units import LANES
+from graphgrad.runtime.transposition import PART, columns_of
 from graphgrad.runtime.views import view_at
 
 
@@ -295,6 +296,34 @@ def _masked_load(builder: Any, row: Any, alive: Any, others: Any, align: int) ->
     return builder.call(function, [row, ir.Constant(ir.IntType(32), align), alive, others])
 
 
+def _transpose(builder: Any, rows: list[Any], out: Any, count: Any, align: int) -> None:
+    """So many numbers of each row into as many vectors: four at a time, then two, then one, as far as they go."""
+    start: Any = ir.Constant(count.type, 0)
+    few = PART // (8 * align)
+    while few:
+        size = ir.Constant(count.type, few)
+        stop = builder.add(start, builder.mul(builder.sdiv(builder.sub(count, start), size), size))
+        with cgutils.for_range_slice(builder, start, stop, size, count.type) as (at, _):
+            if few > 1:
+                part = ir.VectorType(rows[0].type.pointee, few).as_pointer()
+                lines = [builder.load(builder.bitcast(builder.gep(row, [at]), part), align=align) for row in rows]
+                columns = columns_of(builder, lines)
+            else:
+                numbers = [builder.load(builder.gep(row, [at])) for row in rows]
+                columns = [_gathered(builder, numbers, out.type.pointee)]
+            for k, column in enumerate(columns):
+                place = builder.gep(out, [builder.add(at, ir.Constant(count.type, k))])
+                builder.store(column, place, align=align)
+        start, few = stop, few // 2
+
+
+def _gathered(builder: Any, numbers: list[Any], vector: Any) -> Any:
+    value = ir.Constant(vector, ir.Undefined)
+    for k, number in enumerate(numbers):
+        value = builder.insert_element(value, number, ir.Constant(ir.IntType(32), k))
+    return value
+
+
 def _load_lanes(typing_context: Any, given: Any, start: Any, into: Any) -> Any:
     """The samples of an array from number `start` on, element by element, into lanes.
 
@@ -309,36 +338,28 @@ def _load_lanes(typing_context: Any, given: Any, start: Any, into: Any) -> Any:
         source = context.make_array(given)(context, builder, args[0])
         target = context.make_array(into)(context, builder, args[2])
         whole = ir.IntType(64)
-        extents = cgutils.unpack_tuple(builder, source.shape, given.ndim)
+        samples, *_ = cgutils.unpack_tuple(builder, source.shape, given.ndim)
         each: Any = ir.Constant(whole, 1)
-        for extent in extents[1:]:
+        for extent in cgutils.unpack_tuple(builder, target.shape, into.ndim):
             each = builder.mul(each, extent)
         first = context.cast(builder, args[1], sig.args[1], types.intp)
-        last = builder.sub(builder.sub(extents[0], first), ir.Constant(whole, 1))
+        last = builder.sub(builder.sub(samples, first), ir.Constant(whole, 1))
         vector = context.get_value_type(lanes)
         out = builder.bitcast(target.data, vector.as_pointer())
         align = lanes.real.bitwidth // 8
 
-        def one_by_one() -> None:
+        if given.ndim > 1:
             rows = []
             for k in range(lanes.count):
                 number = ir.Constant(whole, k)
                 within = builder.icmp_signed("<", number, last)
                 row = builder.mul(builder.add(first, builder.select(within, number, last)), each)
                 rows.append(builder.gep(source.data, [row]))
-            with cgutils.for_range(builder, each, intp=whole) as loop:
-                value = ir.Constant(vector, ir.Undefined)
-                for k, row in enumerate(rows):
-                    number = builder.load(builder.gep(row, [loop.index]))
-                    value = builder.insert_element(value, number, ir.Constant(ir.IntType(32), k))
-                builder.store(value, builder.gep(out, [loop.index]), align=align)
-
-        if given.ndim > 1:
-            one_by_one()
+            _transpose(builder, rows, out, each, align)
             return context.get_dummy_value()
         # numbers of samples lie side by side
         row = builder.bitcast(builder.gep(source.data, [first]), vector.as_pointer())
-        left = builder.sub(extents[0], first)
+        left = builder.sub(samples, first)
         full = builder.icmp_signed(">=", left, ir.Constant(whole, lanes.count))
         with builder.if_else(full) as (together, otherwise):
             with together:
