@@ -154,16 +154,14 @@ class Function:
             by_node, samples, single = bind(self.leaves, arrays, self.dtype)
             check(self._expected, by_node)
             arrays_of = (by_node[leaf] for leaf in self.leaves)
-            bound = [a if a.flags.carray else a.copy() for a in arrays_of], samples or 1, single
-        elif self._beyond_unit:
+            return self._run([a if a.flags.carray else a.copy() for a in arrays_of], samples or 1, single)
+        if self._beyond_unit:
             check(self._beyond_unit, dict(zip(self.leaves, bound[0], strict=True)))
         result = self._run(*bound)
-        if (
-            bound[1] >= MANY
-            and self._showing
-            and any(result._array(one) != result._array(one) for one in self._numbers_asked)
-        ):
-            bind(self.leaves, arrays, self.dtype)  # warns of inputs that are no numbers
+        if bound[1] >= MANY and self._showing:
+            numbers = map(result._array, self._numbers_asked)
+            if any(number != number for number in numbers):
+                bind(self.leaves, arrays, self.dtype)  # warns of inputs that are none
         return result
 
     @cached_property

@@ -19,7 +19,7 @@ MEETING = 10 * LINE
 
 
 def aligned(count: int, dtype: Any) -> Any:
-    """So many numbers that begin at a line of the processor's cache; the first line of them is 0."""
+    """So many numbers that begin at a line of the processor's cache; the first lines of them are 0."""
     return Reused().take(count, dtype)
 
 

@@ -97,8 +97,10 @@ def test_nan_among_very_many_samples_is_said_whether_or_not_it_shows_in_the_resu
     f, array = gg.compile(g, "J", keep=False), np.linspace(-1, 1, 2**18).reshape(-1, *shape)
     assert np.isfinite(f(x=array)["J"])  # and nothing is said
     array[2000] = np.nan
-    with pytest.warns(gg.NotFiniteWarning, match="x holds NaN at sample 2000"):
-        f(x=array)
+    for given in (array, np.asfortranarray(array)):
+        with pytest.warns(gg.NotFiniteWarning, match="x holds NaN at sample 2000") as said:
+            f(x=given)
+        assert len(said) == 1
 
 
 def test_one_compile_serves_every_number_of_samples(neuron):
