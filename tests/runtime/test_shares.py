@@ -88,5 +88,5 @@ def test_more_threads_than_have_shares_of_their_own_size_make_the_product():
     out = np.full((5, 1100), np.nan)
     for thread in range(threads):
         share(out, left, right, room, memory, thread, threads)
-    np.testing.assert_allclose(out, left @ right, rtol=1e-12)
+    np.testing.assert_allclose(out, left @ right, rtol=1e-12, atol=1e-13)
     assert not memory.any()
