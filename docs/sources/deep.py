@@ -3,7 +3,7 @@
 import numpy as np
 from graphgrad.runtime.contraction import contraction
 from graphgrad.runtime.kernel import kernel, loop
-from graphgrad.runtime.lanes import below, choose, lanes_at, load_lanes, sum_of_lanes
+from graphgrad.runtime.lanes import add_sums_of_lanes, below, choose, lanes_at, load_lanes
 from graphgrad.runtime.meeting import meet
 from graphgrad.runtime.vectorised import exp, log1p, tanh
 from graphgrad.runtime.views import array_at
@@ -263,8 +263,7 @@ def step(x_data, t_data, parameters, memory, thread, threads):
                         )
         # these sums go into those of the thread
         partial = lanes_at(memory, mine + 8192, (8177,))
-        for k in range(8177):
-            memory[mine + k] += sum_of_lanes(partial[k])
+        add_sums_of_lanes(memory, mine, partial)
     meet(memory, threads)
     # the sums of all threads go into those of the first
     for k in range(1, threads):

@@ -2,7 +2,7 @@
 
 import numpy as np
 from graphgrad.runtime.kernel import kernel, loop
-from graphgrad.runtime.lanes import below, choose, lanes_at, load_lanes, sum_of_lanes
+from graphgrad.runtime.lanes import add_sums_of_lanes, below, choose, lanes_at, load_lanes
 from graphgrad.runtime.meeting import meet
 from graphgrad.runtime.vectorised import exp, log1p
 from graphgrad.runtime.views import array_at
@@ -117,8 +117,7 @@ def step(x_data, t_data, parameters, memory, thread, threads):
                     dsum_l_dW1_lanes[i, j] += choose(alive, dsum_l_dC[i] * B[j], real(0.0))
         # these sums go into those of the thread
         partial = lanes_at(memory, mine + 32, (19,))
-        for k in range(19):
-            memory[mine + k] += sum_of_lanes(partial[k])
+        add_sums_of_lanes(memory, mine, partial)
     meet(memory, threads)
     if thread == 0:
         # the sums of all threads go into those of the first

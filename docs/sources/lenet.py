@@ -3,7 +3,7 @@
 import numpy as np
 from graphgrad.runtime.contraction import contraction
 from graphgrad.runtime.kernel import kernel, loop
-from graphgrad.runtime.lanes import below, choose, lanes_at, load_lanes, sum_of_lanes
+from graphgrad.runtime.lanes import add_sums_of_lanes, below, choose, lanes_at, load_lanes
 from graphgrad.runtime.lanewise import function
 from graphgrad.runtime.meeting import meet
 from graphgrad.runtime.vectorised import exp, log1p
@@ -314,8 +314,7 @@ def step(x_data, t_data, parameters, memory, thread, threads):
                     dsum_l_dW_lanes[i, j] += choose(alive, dsum_l_dz[i] * I[j], real(0.0))
         # these sums go into those of the thread
         partial = lanes_at(memory, mine + 6000, (2595,))
-        for k in range(2595):
-            memory[mine + k] += sum_of_lanes(partial[k])
+        add_sums_of_lanes(memory, mine, partial)
         for k in range(3400):
             memory[mine + 2595 + k] += memory[mine + 47520 + k]
     meet(memory, threads)

@@ -30,7 +30,7 @@ from graphgrad.compiler.printer import Printer, times_n
 LANES_IMPORT = "\0 what is imported of lanes"
 PRODUCTS_IMPORT = "\0 what is imported of products"
 OF_PRODUCTS = frozenset({"product", "add_product", "share_of_product", "add_share_of_product"})
-OF_LANES = frozenset({"below", "choose", "lanes_at", "load_lanes", "numbered", "sum_of_lanes"})
+OF_LANES = frozenset({"add_sums_of_lanes", "below", "choose", "lanes_at", "load_lanes", "numbered"})
 
 CHUNK = 256
 """How many blocks of lanes are summed up in one go: sums of more numbers, one after the other, would lose digits."""
@@ -164,8 +164,7 @@ class _Printer(Printer):
             own = f"mine{f' + {start}' if start else ''}"
             if laned := count - phase.plain:
                 self._emit(depth, f"partial = lanes_at(memory, {partial}, ({laned},))")
-                self._emit(depth, f"for k in range({laned}):")
-                self._emit(depth + 1, f"memory[{own} + k] += sum_of_lanes(partial[k])")
+                self._emit(depth, f"add_sums_of_lanes(memory, {own}, partial)")
             if phase.plain:
                 self._emit(depth, f"for k in range({phase.plain}):")
                 first = f"mine{f' + {start + laned}' if start + laned else ''}"

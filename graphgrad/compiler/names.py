@@ -53,7 +53,7 @@ RESERVED = frozenset(
         "choose",
         "numbered",
         "below",
-        "sum_of_lanes",
+        "add_sums_of_lanes",
         "function",
         "kernel",
         "loop",

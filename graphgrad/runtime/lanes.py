@@ -258,33 +258,71 @@ def _below_in_python(like: Any, count: int) -> Any:
     return np.arange(LANES[like.dtype.name]) < count
 
 
-def _sum_of_lanes(typing_context: Any, value: Any) -> Any:
-    """The sum of all lanes, by halves: the same bits on every processor."""
-    if not isinstance(value, Lanes):
+def _add_sums_of_lanes(typing_context: Any, memory: Any, first: Any, rows: Any) -> Any:
+    """Add the sum of the lanes of each row to the numbers from `first` on: by halves, which gives the same bits on every
+    processor."""
+    if not isinstance(memory, types.Array) or not isinstance(rows, types.Array) or not isinstance(rows.dtype, Lanes):
         return None
+    lanes = rows.dtype
 
     def generate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        (vector,) = args
-        width = value.count
-        while width > 1:
-            width //= 2
-            low, high = (
-                ir.Constant(ir.VectorType(ir.IntType(32), width), list(range(first, first + width)))
-                for first in (0, width)
+        whole, align = ir.IntType(64), lanes.real.bitwidth // 8
+        given = context.make_array(rows)(context, builder, args[2])
+        (count,) = cgutils.unpack_tuple(builder, given.shape, 1)
+        vector, number = context.get_value_type(lanes), context.get_value_type(lanes.real)
+        source = builder.bitcast(given.data, vector.as_pointer())
+        start = context.cast(builder, args[1], sig.args[1], types.intp)
+        target = builder.gep(context.make_array(memory)(context, builder, args[0]).data, [start])
+
+        def add(at: Any, together: int) -> None:
+            """The sums of so many rows, which are a power of two."""
+            some = [
+                builder.load(builder.gep(source, [builder.add(at, ir.Constant(whole, k))]), align=align)
+                for k in range(together)
+            ]
+            kind = ir.VectorType(number, together) if together > 1 else number
+            place = builder.bitcast(builder.gep(target, [at]), kind.as_pointer())
+            builder.store(builder.fadd(builder.load(place, align=align), _halved(builder, some)), place, align=align)
+
+        zero, size = ir.Constant(whole, 0), ir.Constant(whole, lanes.count)
+        most = builder.mul(builder.sdiv(count, size), size)
+        with cgutils.for_range_slice(builder, zero, most, size, whole) as (at, _):
+            add(at, lanes.count)
+        with cgutils.for_range_slice(builder, most, count, ir.Constant(whole, 1), whole) as (at, _):
+            add(at, 1)
+        return context.get_dummy_value()
+
+    return types.none(memory, first, rows), generate
+
+
+def _halved(builder: Any, rows: list[Any]) -> Any:
+    """The sums of vectors, as one of them or as a number: the first half of each is added to the second one, again and again,
+    those of two vectors in one."""
+    width = length = rows[0].type.count
+    while length > 1:
+        length //= 2
+        several = len(rows) > 1
+        pairs = list(zip(rows[::2], rows[1::2], strict=True)) if several else [(rows[0], rows[0])]
+        starts = range(0, (2 if several else 1) * width, 2 * length)
+        low = [start + k for start in starts for k in range(length)]
+        rows = []
+        for pair in pairs:
+            first, second = (
+                builder.shuffle_vector(*pair, ir.Constant(ir.VectorType(ir.IntType(32), len(some)), some))
+                for some in (low, [place + length for place in low])
             )
-            nothing = ir.Constant(vector.type, ir.Undefined)
-            vector = builder.fadd(
-                builder.shuffle_vector(vector, nothing, low), builder.shuffle_vector(vector, nothing, high)
-            )
-        return builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))
-
-    return value.real(value), generate
+            rows.append(builder.fadd(first, second))
+        width = len(low)
+    (total,) = rows
+    return builder.extract_element(total, ir.Constant(ir.IntType(32), 0)) if width == 1 else total
 
 
-def _sum_of_lanes_in_python(value: Any) -> Any:
-    while value.size > 1:
-        value = value[: value.size // 2] + value[value.size // 2 :]
-    return value[0]
+def _add_sums_of_lanes_in_python(memory: Any, first: int, rows: Any) -> None:
+    for k, row in enumerate(rows):
+        value = row
+        while value.size > 1:
+            value = value[: value.size // 2] + value[value.size // 2 :]
+        memory[first + k] += value[0]
 
 
 def _masked_load(builder: Any, row: Any, alive: Any, others: Any, align: int) -> Any:
@@ -381,8 +419,8 @@ def _load_lanes_in_python(given: Any, start: int, into: Any) -> None:
 
 if config.DISABLE_JIT:
     lanes_at, choose, load_lanes = _lanes_at_in_python, _choose_in_python, _load_lanes_in_python
-    numbered, below, sum_of_lanes = _numbered_in_python, _below_in_python, _sum_of_lanes_in_python
+    numbered, below, add_sums_of_lanes = _numbered_in_python, _below_in_python, _add_sums_of_lanes_in_python
 else:
     _define_operators()
     lanes_at, choose, load_lanes = intrinsic(_lanes_at), intrinsic(_choose), intrinsic(_load_lanes)
-    numbered, below, sum_of_lanes = intrinsic(_numbered), intrinsic(_below), intrinsic(_sum_of_lanes)
+    numbered, below, add_sums_of_lanes = intrinsic(_numbered), intrinsic(_below), intrinsic(_add_sums_of_lanes)

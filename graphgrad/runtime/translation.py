@@ -24,7 +24,7 @@ from numba.core.callconv import excinfo_ptr_t
 
 from graphgrad.runtime.contraction import sums_of_products
 from graphgrad.runtime.elements import ON_WHOLE, WHOLE, View, in_order, times
-from graphgrad.runtime.lanes import lanes_at, load_lanes
+from graphgrad.runtime.lanes import add_sums_of_lanes, lanes_at, load_lanes
 from graphgrad.runtime.typed import BINARY, COMPARISONS, IN_PLACE, UNARY, Types, names_in
 from graphgrad.runtime.vectors import rolled
 from graphgrad.runtime.views import array_at
@@ -102,7 +102,7 @@ def _is_loop(line: ast.stmt, kinds: Types) -> bool:
         case ast.Assign(targets=[ast.Subscript(slice=ast.Slice())]):
             return True
         case ast.Expr(value=ast.Call(func=function)):
-            return kinds.value_of(function) is load_lanes
+            return kinds.value_of(function) in (load_lanes, add_sums_of_lanes)
     return False
 
 
