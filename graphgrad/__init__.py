@@ -173,7 +173,8 @@ if TYPE_CHECKING:
     from graphgrad.calculus.weight import WeightGradient, one_weight
     from graphgrad.drawing.tiles import Tiles, tiles
     from graphgrad.interop.lambdify import Lambda, lambdify
-    from graphgrad.runtime.function import Function, Result, compile
+    from graphgrad.runtime.function import Function, compile
+    from graphgrad.runtime.result import Result
     from graphgrad.runtime.team import num_threads, set_num_threads
     from graphgrad.training.fit import History, fit
     from graphgrad.training.initial import Constant, Glorot, He, Orthogonal, Uniform, Zeros, initial
@@ -194,7 +195,7 @@ _LATER = {
     "History": "graphgrad.training.fit",
     "Jacobian": "graphgrad.calculus.jacobian",
     "Orthogonal": "graphgrad.training.initial",
-    "Result": "graphgrad.runtime.function",
+    "Result": "graphgrad.runtime.result",
     "SGD": "graphgrad.training.optimizers",
     "Tiles": "graphgrad.drawing.tiles",
     "Uniform": "graphgrad.training.initial",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from graphgrad.calculus.check import GradientCheck
     from graphgrad.drawing import Picture
     from graphgrad.drawing.worksheet import Worksheet
-    from graphgrad.runtime.function import Result
+    from graphgrad.runtime.result import Result
 
 
 class Graph(_Graph):

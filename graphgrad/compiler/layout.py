@@ -13,12 +13,8 @@ from dataclasses import dataclass, field
 
 from graphgrad.compiler.loops import Memory, Section
 from graphgrad.compiler.program import Instruction
-from graphgrad.compiler.units import LINE
+from graphgrad.compiler.units import LINE, MEETING, SHARING
 from graphgrad.graph import Node
-
-MEETING, SHARING = 2 * LINE, 8 * LINE
-"""The numbers at the beginning of the memory of a team, by which its threads wait for each other, and those by which they
-share products."""
 
 
 @dataclass(frozen=True, slots=True)

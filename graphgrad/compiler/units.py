@@ -10,3 +10,7 @@ LINE = 16
 
 MANY = 4096
 """From how many numbers on what is done once for a step is divided among its threads."""
+
+MEETING, SHARING = 2 * LINE, 8 * LINE
+"""The numbers at the beginning of the memory of a team, by which its threads wait for each other, and those after them by
+which they share products."""

@@ -13,7 +13,8 @@ from graphgrad.compiler.program import Program
 from graphgrad.compiler.summed import with_sums
 from graphgrad.graph import GraphError
 from graphgrad.graph.data import Array
-from graphgrad.runtime.function import Function, Result, explained
+from graphgrad.runtime.function import Function, explained
+from graphgrad.runtime.result import Result
 
 
 class FunctionOnGPU(Function):

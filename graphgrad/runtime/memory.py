@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 
 from graphgrad.compiler.units import LINE as STEP
+from graphgrad.compiler.units import MEETING, SHARING
 from graphgrad.runtime.team import threads_for
 
 LINE = 64
 """The bytes of a line of the processor's cache."""
-MEETING = 10 * LINE
-"""At the beginning of the memory, where threads meet and share products."""
 
 
 def aligned(count: int, dtype: Any) -> Any:
@@ -39,7 +38,7 @@ class Reused:
         if raw is None or raw.nbytes < size + LINE or sys.getrefcount(raw) > 2:  # `raw` itself, and the question
             raw = np.empty(size + LINE, np.uint8)
         start = -raw.ctypes.data % LINE
-        raw[: start + MEETING] = 0
+        raw[: start + (MEETING + SHARING) * np.dtype(dtype).itemsize] = 0
         if size <= self.MOST:
             self._raw = raw
         return raw[start : start + size].view(dtype)

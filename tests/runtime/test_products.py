@@ -7,9 +7,10 @@ import pytest
 from numba import config, float32, float64, njit
 
 from graphgrad.compiler.panels import DEEP, HIGH, Panels, panels_of
+from graphgrad.compiler.units import MEETING, SHARING
 from graphgrad.runtime import gemm
-from graphgrad.runtime.memory import MEETING
 from graphgrad.runtime.products import add_product, add_share_of_product, product, share_of_product
+from graphgrad.runtime.shares import ENDS, MOST, ONE
 
 random = np.random.default_rng(8)
 
@@ -50,6 +51,7 @@ def matrices(rows, inner, columns, dtype, left_turned, right_turned):
 TURNED = pytest.mark.parametrize(
     ("left_turned", "right_turned"), [(a, b) for a in (False, True) for b in (False, True)]
 )
+COMPILED = pytest.mark.skipif(config.DISABLE_JIT, reason="NumPy's products are shared equally")
 PRECISIONS = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
@@ -67,7 +69,7 @@ def test_shares_make_up_the_product(rows, columns, left_turned, right_turned, dt
     summed = before.copy()
     added(summed, a, b, dtype(0.5), dtype(-2.0), room)
     np.testing.assert_allclose(summed, -2 * before + 0.5 * expected, **close)
-    memory = np.zeros(MEETING // np.dtype(dtype).itemsize, dtype)
+    memory = np.zeros(MEETING + SHARING, dtype)
     for threads in (1, 2, 3):
         parts, sums = np.full((threads, rows, columns), np.nan, dtype), before.copy()
         for thread in range(threads):
@@ -81,6 +83,33 @@ def test_shares_make_up_the_product(rows, columns, left_turned, right_turned, dt
         tolerance = close if config.DISABLE_JIT else {"rtol": 0, "atol": 0}  # NumPy's product rounds by the shape
         np.testing.assert_allclose(np.nansum(parts, 0), out, **tolerance)  # the same bits, whoever makes a number
         np.testing.assert_allclose(sums, summed, **tolerance)
+
+
+@COMPILED
+@pytest.mark.parametrize(("rows", "columns"), [(300, 70), (70, 300), (3, 5)])
+@pytest.mark.parametrize("ends", [[0, 0, 1], [0, 0.1, 0.9, 1], [0, 0.72, 1], [0, 1, 1, 1]])
+def test_whatever_the_shares_the_product_has_the_same_bits(rows, columns, ends):
+    random = np.random.default_rng(4)
+    left, right = random.normal(size=(rows, 30)), random.normal(size=(30, columns))
+    room, memory = np.zeros(panels_of(8).room), np.zeros(MEETING + SHARING)
+    expected, out = np.empty((rows, columns)), np.full((rows, columns), np.nan)
+    whole(expected, left, right, room)
+    memory[ENDS : ENDS + len(ends)] = (np.array(ends) * ONE).astype(np.int64).view(float)
+    for thread in range(len(ends) - 1):
+        share(out, left, right, room, memory, thread, len(ends) - 1)
+    np.testing.assert_array_equal(out, expected)
+
+
+@COMPILED
+def test_more_threads_than_have_shares_of_their_own_size_make_the_product():
+    random = np.random.default_rng(4)
+    left, right = random.normal(size=(5, 30)), random.normal(size=(30, 1100))
+    room, memory, threads = np.zeros(panels_of(8).room), np.zeros(MEETING + SHARING), MOST + 2
+    out = np.full((5, 1100), np.nan)
+    for thread in range(threads):
+        share(out, left, right, room, memory, thread, threads)
+    np.testing.assert_allclose(out, left @ right, rtol=1e-12, atol=1e-13)
+    assert not memory.any()
 
 
 @pytest.mark.parametrize(
